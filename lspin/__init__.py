@@ -1,0 +1,27 @@
+"""lspin: which kind of neuron a patch-clamp recording came from, and why, cell by cell."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+
+__version__ = "0.1.0"
+
+# Looked up on first use, so that `import lspin` costs next to nothing.
+_HOME = {
+    "LSPINClassifier": "lspin.estimator",
+    "LSPINRegressor": "lspin.estimator",
+    "load_cells": "lspin.data",
+    "load_spikes": "lspin.data",
+}
+__all__ = [*_HOME]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'lspin' has no attribute {name!r}")
+    return getattr(import_module(_HOME[name]), name)
+
+
+def __dir__() -> list[str]:
+    return [*globals(), *__all__]

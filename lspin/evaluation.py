@@ -1,0 +1,173 @@
+"""Honest scores: donor-grouped cross-validation, the same for every model.
+
+One mouse gives several cells, recorded on one day by one person. A split that
+puts some of them into training and some into testing rewards a model for
+recognising the animal. Here no donor is ever on both sides, and whatever learns
+from data (imputation, scaling, early stopping) learns from training cells only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike
+from sklearn.base import BaseEstimator, clone
+from sklearn.metrics import accuracy_score, f1_score
+from sklearn.model_selection import StratifiedGroupKFold
+from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.utils.validation import has_fit_parameter
+from tqdm.auto import tqdm
+
+Fold = tuple[np.ndarray, np.ndarray]
+
+
+def donor_folds(
+    y: ArrayLike, donors: ArrayLike, n_splits: int = 5, random_state: int = 0
+) -> list[Fold]:
+    """Folds stratified by class and grouped by donor.
+
+    Parameters
+    ----------
+    y : array-like, shape (n,)
+        Class of each cell.
+    donors : array-like, shape (n,)
+        Donor of each cell.
+    n_splits : int
+        Number of folds.
+    random_state : int
+        Seeds the shuffling of donors.
+
+    Returns
+    -------
+    list of (train, test)
+        Row indices; every cell is tested once and no donor is on both sides.
+
+    Raises
+    ------
+    ValueError
+        If there are fewer donors than folds.
+    """
+    y, donors = np.asarray(y), np.asarray(donors)
+    if len(np.unique(donors)) < n_splits:
+        raise ValueError(
+            f"{n_splits} folds need at least {n_splits} donors, got {len(np.unique(donors))}; "
+            "lower n_splits or add cells from other animals."
+        )
+    folds = StratifiedGroupKFold(n_splits, shuffle=True, random_state=random_state)
+    return list(folds.split(np.zeros(len(y)), y, donors))
+
+
+def cross_validate(
+    models: Mapping[str, BaseEstimator],
+    X: pd.DataFrame,
+    y: pd.Series,
+    donors: pd.Series,
+    *,
+    inputs: BaseEstimator,
+    n_splits: int = 5,
+    random_state: int = 0,
+    verbose: int = 1,
+) -> tuple[pd.DataFrame, dict[str, pd.Series]]:
+    """Score every model on the same donor-grouped folds.
+
+    Parameters
+    ----------
+    models : mapping of str to estimator
+        Unfitted classifiers for standardised inputs; each is cloned per fold.
+    X : DataFrame, shape (n, d)
+        Features as recorded, with NaN where nothing was measured.
+    y, donors : Series, shape (n,)
+        Class and donor of each cell.
+    inputs : transformer
+        Turns `X` into standardised inputs; fitted on each fold's training cells.
+    n_splits, random_state : int
+        Passed to `donor_folds`.
+    verbose : int
+        0 is quiet, 1 shows a progress bar.
+
+    Returns
+    -------
+    scores : DataFrame
+        A row per model and fold: accuracy, macro_f1, and for models with gates
+        the median number of open gates per cell (open_gates: of one member;
+        open_gates_union: of the whole ensemble).
+    predictions : dict of str to Series, shape (n,)
+        Each model's prediction for every cell, made when its donor was held out.
+    """
+    folds = donor_folds(y, donors, n_splits, random_state)
+    predictions = {name: pd.Series(index=y.index, dtype=object, name=name) for name in models}
+    rows = []
+    bar = tqdm(total=len(folds) * len(models), desc="cross-validation", disable=not verbose)
+    for fold, (train, test) in enumerate(folds):
+        for name, model in models.items():
+            bar.set_postfix_str(name)
+            fitted = fit_grouped(
+                make_pipeline(clone(inputs), clone(model)),
+                X.iloc[train],
+                y.iloc[train],
+                donors.iloc[train],
+            )
+            predicted = fitted.predict(X.iloc[test])
+            predictions[name].iloc[test] = predicted
+            truth = y.iloc[test]
+            rows.append(
+                {
+                    "model": name,
+                    "fold": fold,
+                    "accuracy": accuracy_score(truth, predicted),
+                    "macro_f1": f1_score(truth, predicted, average="macro"),
+                    **open_gates(fitted, X.iloc[test]),
+                }
+            )
+            bar.update()
+    bar.close()
+    return pd.DataFrame(rows), predictions
+
+
+def fit_grouped(pipeline: Pipeline, X: pd.DataFrame, y: pd.Series, donors: pd.Series) -> Pipeline:
+    """Fit a pipeline, telling its last step which donor each cell came from.
+
+    Parameters
+    ----------
+    pipeline : Pipeline
+        Its last step may or may not take ``groups`` in ``fit``.
+    X : DataFrame, shape (n, d)
+        Features.
+    y, donors : Series, shape (n,)
+        Class and donor of each cell.
+
+    Returns
+    -------
+    Pipeline
+        The same pipeline, fitted.
+    """
+    name, model = pipeline.steps[-1]
+    groups = {f"{name}__groups": donors} if has_fit_parameter(model, "groups") else {}
+    return pipeline.fit(X, y, **groups)
+
+
+def open_gates(pipeline: Pipeline, X: pd.DataFrame) -> dict[str, float]:
+    """Count open gates per cell: of one member, and of the whole ensemble.
+
+    Parameters
+    ----------
+    pipeline : Pipeline
+        Fitted, ending in any classifier.
+    X : DataFrame, shape (n, d)
+        Cells.
+
+    Returns
+    -------
+    dict
+        Medians over cells (and members); empty for a model without gates.
+    """
+    model = pipeline[-1]
+    if not hasattr(model, "member_gates"):
+        return {}
+    is_open = model.member_gates(pipeline[:-1].transform(X)) > 0
+    return {
+        "open_gates": float(np.median(is_open.sum(axis=2))),
+        "open_gates_union": float(np.median(is_open.any(axis=0).sum(axis=1))),
+    }

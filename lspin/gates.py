@@ -1,0 +1,85 @@
+"""The stochastic gate: sample it, its value at inference, how likely it is open.
+
+Pure functions on tensors of any shape. ``mu`` is the gate's location as the
+gating network returns it; the gate itself is a clipped Gaussian,
+
+    z = clip(mu + 0.5 + sigma * eps, 0, 1),   eps ~ N(0, 1),
+
+so that it is exactly 0 (closed) or exactly 1 (fully open) with positive
+probability, and still has a gradient in between.
+
+References
+----------
+.. [1] Yamada, Lindenbaum, Negahban, Kluger. "Feature Selection using Stochastic
+       Gates". ICML 2020. Equations 3 and 5.
+.. [2] Yang, Lindenbaum, Kluger. "Locally Sparse Neural Networks for Tabular
+       Biomedical Data". ICML 2022. Equations 2 and 4.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+SIGMA = 0.5
+"""Standard deviation of the gate noise during training, as in both papers."""
+
+
+def sample_gates(mu: Tensor, noise: Tensor, sigma: float = SIGMA) -> Tensor:
+    """Draw one stochastic gate per entry of `mu`.
+
+    Parameters
+    ----------
+    mu : Tensor, any shape
+        Gate locations.
+    noise : Tensor, shape of `mu`
+        Standard normal draws. The caller draws them, so that every member of a
+        pack keeps its own random stream.
+    sigma : float
+        Standard deviation of the gate noise.
+
+    Returns
+    -------
+    Tensor, shape of `mu`
+        Gates in [0, 1].
+    """
+    return torch.clamp(mu + 0.5 + sigma * noise, 0.0, 1.0)
+
+
+def gate_values(mu: Tensor) -> Tensor:
+    """Return the gates used at inference: the same gate without its noise.
+
+    Parameters
+    ----------
+    mu : Tensor, any shape
+        Gate locations.
+
+    Returns
+    -------
+    Tensor, shape of `mu`
+        Gates in [0, 1]; a gate is *open* where its value is above 0.
+    """
+    return torch.clamp(mu + 0.5, 0.0, 1.0)
+
+
+def open_probability(mu: Tensor, sigma: float = SIGMA) -> Tensor:
+    """Probability that a stochastic gate is above 0, ``Phi((mu + 0.5) / sigma)``.
+
+    Its mean over features and cells is the sparsity penalty of LSPIN: the
+    expected share of open gates, a smooth stand-in for counting them.
+
+    Parameters
+    ----------
+    mu : Tensor, any shape
+        Gate locations.
+    sigma : float
+        Standard deviation of the gate noise.
+
+    Returns
+    -------
+    Tensor, shape of `mu`
+        Probabilities in [0, 1].
+    """
+    return 0.5 * (1.0 + torch.erf((mu + 0.5) / (sigma * math.sqrt(2.0))))

@@ -1,0 +1,122 @@
+"""The estimators behave as scikit-learn's do, and their gates are what predictions used."""
+
+import pickle
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from sklearn.datasets import make_classification
+from sklearn.utils.estimator_checks import estimator_checks_generator
+
+from lspin import LSPINClassifier, LSPINRegressor
+from lspin.estimator import _inner_splits
+
+CHECKS = [
+    check
+    for model in (LSPINClassifier(n_members=2), LSPINRegressor(n_members=2))
+    for check in estimator_checks_generator(model)
+]
+
+
+@pytest.mark.parametrize(
+    ("model", "check"), CHECKS, ids=[f"{type(m).__name__}-{c.func.__name__}" for m, c in CHECKS]
+)
+def test_scikit_learn_agrees(model, check):
+    check(model)
+
+
+@pytest.fixture(scope="module")
+def data():
+    X, y = make_classification(
+        300, 8, n_informative=3, n_redundant=0, n_classes=3, n_clusters_per_class=1, random_state=0
+    )
+    return pd.DataFrame(X, columns=[f"f{i}" for i in range(8)]), np.array(["a", "b", "c"])[y]
+
+
+@pytest.fixture(scope="module")
+def fitted(data):
+    return LSPINClassifier(lam=0.3, n_members=3, random_state=0).fit(*data)
+
+
+def test_gates_are_the_mean_of_the_members(data, fitted):
+    X, _ = data
+    members = fitted.member_gates(X)
+    assert members.shape == (3, 300, 8)
+    assert members.min() >= 0 and members.max() <= 1
+    np.testing.assert_allclose(fitted.gates(X), members.mean(axis=0), atol=1e-6)
+
+
+def test_the_prediction_uses_exactly_the_reported_gates(data, fitted):
+    X, _ = data
+    gated = torch.tensor(X.to_numpy() * fitted.member_gates(X), dtype=torch.float32)
+    with torch.no_grad():
+        by_hand = fitted.network_.predict_gated(gated).softmax(dim=2).mean(dim=0).numpy()
+    np.testing.assert_allclose(fitted.predict_proba(X), by_hand, atol=1e-5)
+
+
+def test_same_seed_same_model_and_pickles(data, fitted):
+    X, y = data
+    again = LSPINClassifier(lam=0.3, n_members=3, random_state=0).fit(X, y)
+    np.testing.assert_array_equal(again.predict_proba(X), fitted.predict_proba(X))
+    copy = pickle.loads(pickle.dumps(fitted))
+    np.testing.assert_array_equal(copy.predict_proba(X), fitted.predict_proba(X))
+
+
+def test_inference_in_pieces_changes_nothing(data, fitted, monkeypatch):
+    X, _ = data
+    whole = fitted.predict_proba(X), fitted.gates(X)
+    monkeypatch.setattr("lspin.estimator.ROWS_PER_CALL", 7)
+    np.testing.assert_allclose(fitted.predict_proba(X), whole[0], atol=1e-6)
+    np.testing.assert_allclose(fitted.gates(X), whole[1], atol=1e-6)
+
+
+def test_balanced_class_weight_finds_more_of_a_rare_class():
+    X, y = make_classification(600, 6, weights=[0.93], class_sep=0.5, random_state=1)
+    plain, balanced = (
+        LSPINClassifier(lam=0.0, n_members=2, class_weight=w, random_state=0).fit(X, y).predict(X)
+        for w in (None, "balanced")
+    )
+    assert (balanced == 1).sum() > (plain == 1).sum()
+
+
+@pytest.mark.parametrize("task", ["classification", "regression"])
+def test_no_donor_straddles_an_inner_split(task):
+    rng = np.random.default_rng(0)
+    donors = rng.integers(0, 60, 200)
+    target = rng.integers(0, 3, 200) if task == "classification" else rng.normal(size=200)
+    splits = _inner_splits(target, donors, n_members=12, rng=np.random.RandomState(0))
+    assert len(splits) == 12
+    for train, valid in splits:
+        assert not set(donors[train]) & set(donors[valid])
+        assert sorted([*train, *valid]) == list(range(200))
+
+
+def test_regressor_answers_in_the_units_of_y(data):
+    X, _ = data
+    y = 1000 + 50 * X["f0"]
+    predicted = LSPINRegressor(lam=0.0, n_members=3, random_state=0).fit(X, y).predict(X)
+    assert np.corrcoef(predicted, y)[0, 1] > 0.99
+    assert abs(predicted.mean() - y.mean()) < 10
+
+
+@pytest.mark.parametrize(
+    ("parameter", "value"),
+    [("lam", -1.0), ("lam", np.nan), ("n_members", 0), ("n_members", 2.5)],
+)
+def test_bad_parameters_are_named(data, parameter, value):
+    with pytest.raises(ValueError, match=parameter):
+        LSPINClassifier(**{parameter: value}).fit(*data)
+
+
+def test_asking_for_an_absent_gpu_says_so(data, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(ValueError, match="no GPU"):
+        LSPINClassifier(device="cuda").fit(*data)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU")
+def test_gpu_agrees_with_cpu(data, fitted):
+    X, y = data
+    on_gpu = LSPINClassifier(lam=0.3, n_members=3, random_state=0, device="cuda").fit(X, y)
+    np.testing.assert_allclose(on_gpu.predict_proba(X), fitted.predict_proba(X), atol=0.02)

@@ -1,0 +1,50 @@
+"""A pack of networks is nothing but its members side by side."""
+
+import pytest
+import torch
+
+from lspin.gates import gate_values
+from lspin.network import PackedLSPIN
+
+
+@pytest.fixture
+def x() -> torch.Tensor:
+    return torch.randn(20, 7, generator=torch.Generator().manual_seed(3))
+
+
+def test_every_member_equals_the_network_of_its_own_seed(x):
+    pack = PackedLSPIN(7, 3, seeds=[11, 12, 13]).eval()
+    for k, seed in enumerate([11, 12, 13]):
+        alone = PackedLSPIN(7, 3, seeds=[seed]).eval()
+        for together, single in zip(pack(x), alone(x), strict=True):
+            torch.testing.assert_close(together[k], single[0])
+
+
+def test_noise_of_a_member_does_not_depend_on_its_neighbours(x):
+    pack, alone = PackedLSPIN(7, 3, seeds=[11, 12]), PackedLSPIN(7, 3, seeds=[12])
+    torch.testing.assert_close(pack(x)[0][1], alone(x)[0][0])
+
+
+def test_all_gates_start_open(x):
+    network = PackedLSPIN(7, 3, seeds=[0])
+    torch.nn.init.zeros_(network.gating[-1].weight)
+    assert (gate_values(network(x)[1]) == 1).all()
+
+
+def test_prediction_ignores_a_closed_feature(x):
+    network = PackedLSPIN(7, 3, seeds=[0, 1]).eval()
+    shut = torch.ones(7)
+    shut[4] = 0
+    changed = x.clone()
+    changed[:, 4] += 10
+    expand = (2, *x.shape)
+    before = network.predict_gated((x * shut).expand(expand))
+    after = network.predict_gated((changed * shut).expand(expand))
+    torch.testing.assert_close(before, after)
+
+
+def test_evaluation_is_noise_free_and_training_is_not(x):
+    network = PackedLSPIN(7, 3, seeds=[0])
+    assert not torch.equal(network(x)[0], network(x)[0])
+    network.eval()
+    assert torch.equal(network(x)[0], network(x)[0])
