@@ -8,7 +8,13 @@ from data (imputation, scaling, early stopping) learns from training cells only.
 
 from __future__ import annotations
 
+import json
+import platform
+import time
 from collections.abc import Mapping
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -19,6 +25,14 @@ from sklearn.model_selection import StratifiedGroupKFold
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.utils.validation import has_fit_parameter
 from tqdm.auto import tqdm
+
+from lspin.baselines import baselines
+from lspin.data.tables import Cells, atomic_write
+from lspin.estimator import LSPINClassifier
+from lspin.features import model_inputs
+
+LAMBDAS = (0.0, 0.25, 0.5, 1.0)
+"""The lambdas whose scores are recorded."""
 
 Fold = tuple[np.ndarray, np.ndarray]
 
@@ -171,3 +185,107 @@ def open_gates(pipeline: Pipeline, X: pd.DataFrame) -> dict[str, float]:
         "open_gates": float(np.median(is_open.sum(axis=2))),
         "open_gates_union": float(np.median(is_open.any(axis=0).sum(axis=1))),
     }
+
+
+def summary(scores: pd.DataFrame) -> pd.DataFrame:
+    """Mean over folds, and repeats where there are any, per model.
+
+    Parameters
+    ----------
+    scores : DataFrame
+        As `cross_validate` returns them, or several of those with a ``repeat`` column.
+
+    Returns
+    -------
+    DataFrame
+        A row per model, best macro F1 first.
+    """
+    means = scores.drop(columns=["fold", "repeat"], errors="ignore").groupby("model").mean()
+    return means.sort_values("macro_f1", ascending=False)
+
+
+def evaluate(cells: Cells, n_repeats: int = 3, verbose: int = 1) -> dict[str, Any]:
+    """Score LSPIN along a few lambdas and all baselines on one table of cells.
+
+    Parameters
+    ----------
+    cells : Cells
+        Cells with donors.
+    n_repeats : int
+        Repeats of five donor-grouped folds, each with other folds and seeds.
+    verbose : int
+        0 is quiet, 1 shows progress bars.
+
+    Returns
+    -------
+    dict
+        Scores per model, repeat and fold with their provenance: source, cohort,
+        checksums of the tables, versions, seeds and wall time. Ready for JSON.
+    """
+    started = time.perf_counter()
+    parts = []
+    for repeat in range(n_repeats):
+        models = {
+            f"LSPIN, lambda {lam:g}": LSPINClassifier(lam=lam, random_state=repeat)
+            for lam in LAMBDAS
+        }
+        scores, _ = cross_validate(
+            {**models, **baselines(random_state=repeat)},
+            cells.X,
+            cells.y,
+            cells.donors,
+            inputs=model_inputs(cells.X),
+            random_state=repeat,
+            verbose=verbose,
+        )
+        parts.append(scores.assign(repeat=repeat))
+    rows = pd.concat(parts)
+    return {
+        "banner": cells.banner(),
+        "source": cells.source,
+        "cohort": cells.cohort,
+        "cells": len(cells.X),
+        "donors": int(cells.donors.nunique()),
+        "provenance": cells.provenance,
+        "protocol": f"{n_repeats} repeats of donor-grouped stratified 5-fold, nothing tuned",
+        "versions": {
+            "python": platform.python_version(),
+            **{name: version(name) for name in ("numpy", "pandas", "scikit-learn", "torch")},
+        },
+        "wall_time_s": round(time.perf_counter() - started, 1),
+        "scores": json.loads(rows.to_json(orient="records", double_precision=5)),
+    }
+
+
+def write_results(results: Mapping[str, Any], path: Path) -> None:
+    """Write recorded results as JSON, atomically.
+
+    Parameters
+    ----------
+    results : mapping
+        What `evaluate` returns.
+    path : Path
+        Where to write.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with atomic_write(path) as temporary:
+        temporary.write_text(json.dumps(results, indent=1) + "\n")
+
+
+def read_results(path: Path) -> tuple[pd.DataFrame, dict[str, Any]]:
+    """Read recorded results.
+
+    Parameters
+    ----------
+    path : Path
+        A file that `write_results` wrote.
+
+    Returns
+    -------
+    scores : DataFrame
+        A row per model, repeat and fold.
+    about : dict
+        Everything else in the file.
+    """
+    about = json.loads(path.read_text())
+    return pd.DataFrame(about.pop("scores")), about

@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 from tqdm.auto import tqdm
 
 from lspin.gates import open_probability
 from lspin.network import PackedLSPIN
 
-N_STEPS = 100
+BATCH_SIZE = 256
+MIN_STEPS = 200
+MIN_EPOCHS = 5
+"""Passes over the training rows, where those need more steps than `MIN_STEPS`."""
+N_CHECKS = 20
+"""How often in a training the validation rows are looked at."""
 LEARNING_RATE = 1e-2
 WEIGHT_DECAY = 1e-2
 LABEL_SMOOTHING = 0.05
-CHECK_EVERY = 5
 
 
 @dataclass(frozen=True)
@@ -58,6 +62,36 @@ def regression_loss(values: Tensor, target: Tensor) -> Tensor:
     return (values.squeeze(-1) - target) ** 2
 
 
+def objective(network: PackedLSPIN, x: Tensor, target: Tensor, lam: Tensor) -> Tensor:
+    """Return what training minimises, cell by cell ([1]_, equation 5).
+
+    The prediction loss plus ``lam`` times the mean probability that a gate is open.
+
+    Parameters
+    ----------
+    network : PackedLSPIN
+        K networks; in training mode their gates are sampled.
+    x : Tensor, shape (K, n, d) or (n, d)
+        Standardised features.
+    target : Tensor, shape (K, n)
+        Class indices (int64), or standardised values (float32) for regression.
+    lam : Tensor, shape (K,)
+        Weight of the penalty for each network.
+
+    Returns
+    -------
+    Tensor, shape (K, n)
+
+    References
+    ----------
+    .. [1] Yang, Lindenbaum, Kluger. "Locally Sparse Neural Networks for Tabular
+           Biomedical Data". ICML 2022.
+    """
+    output, mu = network(x)
+    loss = regression_loss if target.is_floating_point() else classification_loss
+    return loss(output, target) + lam[:, None] * open_probability(mu).mean(dim=2)
+
+
 @dataclass(frozen=True)
 class _Rows:
     """The rows of every member, padded to one length; padding has weight 0."""
@@ -93,10 +127,9 @@ def fit_pack(
 ) -> PackedLSPIN:
     """Train one LSPIN per member, all at once, and keep each at its best step.
 
-    Every step is full-batch AdamW under a one-cycle learning rate. The loss of a
-    member is its mean prediction loss plus ``lam`` times the mean probability
-    that a gate is open ([1]_, equation 5). The pack's loss is the sum over
-    members, so no gradient crosses from one member to another.
+    Every step is AdamW under a one-cycle learning rate, on a batch of each member's
+    own rows. A member's loss is its mean `objective`; the pack's loss is the sum
+    over members, so no gradient crosses from one member to another.
 
     Parameters
     ----------
@@ -118,42 +151,60 @@ def fit_pack(
     PackedLSPIN
         In evaluation mode; member k as it was when the same objective, without
         gate noise, was lowest on its validation rows.
-
-    References
-    ----------
-    .. [1] Yang, Lindenbaum, Kluger. "Locally Sparse Neural Networks for Tabular
-           Biomedical Data". ICML 2022.
     """
     weight = torch.ones(len(x), device=x.device) if weight is None else weight
-    train = _gather([m.train for m in members], x, target, weight)
-    valid = _gather([m.valid for m in members], x, target, weight)
     lam = torch.tensor([m.lam for m in members], dtype=x.dtype, device=x.device)
-    loss_per_cell = regression_loss if target.is_floating_point() else classification_loss
-
-    def objective(rows: _Rows) -> Tensor:
-        output, mu = network(rows.x)
-        penalty = open_probability(mu).mean(dim=2)
-        return rows.mean(loss_per_cell(output, rows.target) + lam[:, None] * penalty)
-
     network = PackedLSPIN(x.shape[1], n_outputs, [m.seed for m in members]).to(x.device)
+    n_train = max(len(m.train) for m in members)
+    n_steps = max(MIN_STEPS, MIN_EPOCHS * n_train // BATCH_SIZE)
+    batches = [_batches(m.train, g) for m, g in zip(members, network.generators, strict=True)]
+    train_weight = torch.stack([weight[m.train].mean() for m in members])
+    valid, valid_weight = _padded([m.valid for m in members], weight)
+
     optimizer = torch.optim.AdamW(
         network.parameters(), lr=LEARNING_RATE, weight_decay=WEIGHT_DECAY, fused=True
     )
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, LEARNING_RATE, total_steps=N_STEPS)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, LEARNING_RATE, total_steps=n_steps)
     best = _Best(network)
-
-    for step in tqdm(range(1, N_STEPS + 1), desc="training", disable=not verbose):
+    for step in tqdm(range(1, n_steps + 1), desc="training", disable=not verbose):
+        rows = torch.stack([next(batch) for batch in batches]).to(x.device)
+        cost = objective(network, x[rows], target[rows], lam) * weight[rows]
         optimizer.zero_grad()
-        objective(train).sum().backward()
+        (cost.mean(dim=1) / train_weight).sum().backward()
         optimizer.step()
         schedule.step()
-        if step % CHECK_EVERY == 0:
+        if step % (n_steps // N_CHECKS) == 0:
             network.eval()
             with torch.no_grad():
-                best.update(objective(valid))
+                cost = objective(network, x[valid], target[valid], lam)
+            best.update((cost * valid_weight).sum(dim=1))
             network.train()
     best.restore()
     return network.eval()
+
+
+def _batches(rows: np.ndarray, generator: torch.Generator) -> Iterator[Tensor]:
+    """Yield batches of `rows` for ever, in a new order once all were used."""
+    left = torch.empty(0, dtype=torch.long)
+    while True:
+        while len(left) < BATCH_SIZE:
+            order = torch.randperm(len(rows), generator=generator)
+            left = torch.cat([left, torch.as_tensor(rows)[order]])
+        yield left[:BATCH_SIZE]
+        left = left[BATCH_SIZE:]
+
+
+def _padded(rows: Sequence[np.ndarray], weight: Tensor) -> tuple[Tensor, Tensor]:
+    """Return rows of unequal number as one (K, m) table, and weights that sum to 1.
+
+    The padding repeats row 0 with weight 0.
+    """
+    lengths = torch.tensor([len(r) for r in rows])
+    index = nn.utils.rnn.pad_sequence([torch.as_tensor(r) for r in rows], batch_first=True)
+    is_real = torch.arange(index.shape[1]) < lengths[:, None]
+    index, is_real = index.to(weight.device), is_real.to(weight.device)
+    kept = weight[index] * is_real
+    return index, kept / kept.sum(dim=1, keepdim=True)
 
 
 class _Best:
