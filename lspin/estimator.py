@@ -15,7 +15,8 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from lspin.gates import gate_values
-from lspin.training import Member, fit_pack
+from lspin.threads import one_torch_thread
+from lspin.training import Member, fit_members
 
 VALID_FOLDS = 8
 """Each member keeps one row in eight to choose its best step on."""
@@ -56,7 +57,7 @@ class _BaseLSPIN(BaseEstimator):
             Member(train, valid, float(self.lam), int(rng.randint(2**31)))
             for train, valid in splits
         ]
-        self.network_ = fit_pack(
+        self.network_ = fit_members(
             _tensor(X, self.device),
             torch.as_tensor(target, device=self.device),
             members,
@@ -73,7 +74,9 @@ class _BaseLSPIN(BaseEstimator):
     def _outputs(self, X: np.ndarray) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
         """Yield outputs (K, m, c) and gates (K, m, d), `ROWS_PER_CALL` rows at a time."""
         for start in range(0, len(X), ROWS_PER_CALL):
-            output, mu = self.network_(_tensor(X[start : start + ROWS_PER_CALL], self.device))
+            x = _tensor(X[start : start + ROWS_PER_CALL], self.device)
+            with one_torch_thread():
+                output, mu = self.network_(x)
             yield output.cpu(), gate_values(mu).cpu()
 
     def member_gates(self, X: ArrayLike) -> np.ndarray:

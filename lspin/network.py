@@ -71,6 +71,7 @@ class PackedLSPIN(nn.Module):
 
     def __init__(self, n_features: int, n_outputs: int, seeds: Sequence[int]) -> None:
         super().__init__()
+        self.n_features, self.n_outputs = n_features, n_outputs
         self.generators = [torch.Generator().manual_seed(int(seed)) for seed in seeds]
         self.gating = self._stack((n_features, *GATE_HIDDEN, n_features), last_gain=0.3)
         self.predictor = self._stack((n_features, *PREDICTOR_HIDDEN, n_outputs), last_gain=0.5)
@@ -83,6 +84,15 @@ class PackedLSPIN(nn.Module):
             PackedLinear(n_in, n_out, self.generators, gain)
             for n_in, n_out, gain in zip(widths[:-1], widths[1:], gains, strict=True)
         )
+
+    @classmethod
+    def joined(cls, packs: Sequence[PackedLSPIN]) -> PackedLSPIN:
+        """Return one pack, in evaluation mode, with the members of several in their order."""
+        first = packs[0]
+        pack = cls(first.n_features, first.n_outputs, [0] * sum(p.n_members for p in packs))
+        states = [p.state_dict() for p in packs]
+        pack.load_state_dict({name: torch.cat([s[name] for s in states]) for name in states[0]})
+        return pack.to(next(first.parameters()).device).eval()
 
     @property
     def n_members(self) -> int:

@@ -7,12 +7,17 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from joblib import Parallel, delayed
 from torch import Tensor, nn
 from torch.nn import functional as F
 from tqdm.auto import tqdm
 
 from lspin.gates import open_probability
 from lspin.network import PackedLSPIN
+from lspin.threads import n_workers, one_torch_thread
+
+MAX_PACK = 32
+"""Members trained as one pack; more per pack saves nothing and holds more memory."""
 
 BATCH_SIZE = 256
 MIN_STEPS = 200
@@ -116,6 +121,49 @@ def _gather(rows: Sequence[np.ndarray], x: Tensor, target: Tensor, weight: Tenso
     return _Rows(x[index], target[index], padded / padded.sum(dim=1, keepdim=True))
 
 
+def fit_members(
+    x: Tensor,
+    target: Tensor,
+    members: Sequence[Member],
+    *,
+    n_outputs: int,
+    weight: Tensor | None = None,
+    verbose: int = 0,
+) -> PackedLSPIN:
+    """Train any number of members, cut into packs that run side by side.
+
+    Packs run through joblib: in threads by default, or wherever an enclosing
+    ``joblib.parallel_config`` says, for example on a Dask cluster.
+
+    Parameters
+    ----------
+    x, target, members, n_outputs, weight, verbose
+        As in `fit_pack`. The progress bar is that of the first pack; the others
+        keep pace with it.
+
+    Returns
+    -------
+    PackedLSPIN
+        All members, in the order given.
+    """
+    workers = n_workers() if x.device.type == "cpu" else 1
+    n_packs = min(len(members), max(workers, -(-len(members) // MAX_PACK)))
+    cuts = np.linspace(0, len(members), n_packs + 1).astype(int)
+    packs = Parallel(n_jobs=workers, prefer="threads")(
+        delayed(fit_pack)(
+            x,
+            target,
+            members[start:stop],
+            n_outputs=n_outputs,
+            weight=weight,
+            verbose=verbose if start == 0 else 0,
+        )
+        for start, stop in zip(cuts[:-1], cuts[1:], strict=True)
+    )
+    return PackedLSPIN.joined(packs)
+
+
+@one_torch_thread()
 def fit_pack(
     x: Tensor,
     target: Tensor,

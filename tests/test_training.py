@@ -5,7 +5,14 @@ import pytest
 import torch
 
 from lspin.gates import gate_values
-from lspin.training import LABEL_SMOOTHING, Member, classification_loss, fit_pack, regression_loss
+from lspin.training import (
+    LABEL_SMOOTHING,
+    Member,
+    classification_loss,
+    fit_members,
+    fit_pack,
+    regression_loss,
+)
 
 
 @pytest.fixture
@@ -29,6 +36,15 @@ def test_a_pack_equals_separate_fits(problem):
         alone = fit_pack(x, target, [member], n_outputs=2)
         torch.testing.assert_close(pack(x)[0][k], alone(x)[0][0], atol=1e-3, rtol=1e-3)
         torch.testing.assert_close(pack(x)[1][k], alone(x)[1][0], atol=1e-3, rtol=1e-3)
+
+
+def test_cutting_into_packs_changes_nothing(problem, monkeypatch):
+    x, target, members = problem
+    whole = fit_pack(x, target, members, n_outputs=2)
+    monkeypatch.setattr("lspin.training.n_workers", lambda: 2)
+    cut = fit_members(x, target, members, n_outputs=2)
+    assert cut.n_members == 3 and not cut.training
+    torch.testing.assert_close(cut(x)[0], whole(x)[0], atol=1e-3, rtol=1e-3)
 
 
 def test_fitting_twice_gives_the_same(problem):

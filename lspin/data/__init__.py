@@ -1,0 +1,214 @@
+"""Where cells come from: :func:`load_cells` and :func:`load_spikes`.
+
+Three sources return the same checked records:
+
+``allen``
+    the Allen Cell Types Database, released features (:mod:`lspin.data.allen`);
+``paper``
+    the feature table and spikes of Ophir, Shefi & Lindenbaum (2023)
+    (:mod:`lspin.data.paper`);
+``twin``
+    a synthetic twin of the Allen mouse cells, embedded in the package
+    (:mod:`lspin.data.twin`). It needs no network and is no recording.
+"""
+
+from __future__ import annotations
+
+import os
+import warnings
+from pathlib import Path
+
+from lspin.data import allen, paper, twin
+from lspin.data.tables import (
+    CLASSES,
+    COHORTS,
+    CRE_LINE_CLASS,
+    RELEASED_FEATURES,
+    SAMPLING_RATE_HZ,
+    Cells,
+    Spikes,
+    classes_of,
+)
+
+__all__ = [
+    "CLASSES",
+    "COHORTS",
+    "CRE_LINE_CLASS",
+    "RELEASED_FEATURES",
+    "SAMPLING_RATE_HZ",
+    "SOURCES",
+    "Cells",
+    "Spikes",
+    "data_dir",
+    "load_cells",
+    "load_spikes",
+]
+
+SOURCES: tuple[str, ...] = ("auto", "allen", "paper", "twin")
+
+
+def data_dir() -> Path:
+    """Return the data folder: ``$LSPIN_DATA_DIR``, else the user's cache folder.
+
+    Returns
+    -------
+    Path
+        It may not exist yet.
+    """
+    if folder := os.environ.get("LSPIN_DATA_DIR"):
+        return Path(folder).expanduser().absolute()
+    import pooch
+
+    return Path(pooch.os_cache("lspin"))
+
+
+def load_cells(
+    source: str = "auto",
+    cohort: str | None = None,
+    species: str = "mouse",
+    *,
+    data_dir: str | os.PathLike[str] | None = None,
+    random_state: int = 0,
+    verbose: int = 1,
+) -> Cells:
+    """Load labelled cells from one source.
+
+    Parameters
+    ----------
+    source : {"auto", "allen", "paper", "twin"}, default="auto"
+        ``auto`` takes the environment variable ``LSPIN_SOURCE`` if it is set;
+        else the Allen tables of the data folder, else the same by network, else
+        the synthetic twin, with a warning that says why.
+    cohort : {"positive", "paper", "all"}, optional
+        Which mouse cells take part, see :data:`COHORTS`; ``positive`` by
+        default. Source ``paper`` has its own cohort, ``paper``. Human cells are
+        chosen by dendrite type alone, whatever the cohort.
+    species : {"mouse", "human"}, default="mouse"
+        The twin is of mouse cells only.
+    data_dir : path-like, optional
+        The data folder; :func:`data_dir` by default.
+    random_state : int, default=0
+        Seed of the twin; recordings do not depend on it.
+    verbose : int, default=1
+        0 shows no download progress.
+
+    Returns
+    -------
+    Cells
+
+    Raises
+    ------
+    ValueError
+        If an argument is unknown, or a file in the data folder is broken.
+    ConnectionError
+        If a named source is neither in the data folder nor can be downloaded.
+    """
+    source = _choose_source(source, species)
+    if cohort is None:
+        cohort = "paper" if source == "paper" else "positive"
+    if cohort not in COHORTS:
+        raise ValueError(f"cohort must be one of {list(COHORTS)}, got {cohort!r}.")
+    if source == "paper" and cohort != "paper":
+        raise ValueError(
+            f"The authors' table holds their own cohort only, not {cohort!r}: "
+            "leave cohort out, or use source='allen'."
+        )
+    folder = _folder(data_dir)
+    if source == "twin":
+        return twin.load(cohort, species, random_state)
+    if source == "paper":
+        if not paper.has_table(folder, species):
+            paper.fetch_tables(folder, verbose)
+        # Donors are in the Allen specimen table.
+        if not allen.has_tables(folder):
+            allen.fetch(folder, verbose)
+        return paper.load(folder, species)
+    if not allen.has_tables(folder):
+        try:
+            allen.fetch(folder, verbose)
+        except (OSError, ImportError) as error:
+            if source == "allen":
+                raise
+            _warn_twin("The Allen tables", error)
+            return twin.load(cohort, species, random_state)
+    return allen.load(folder, cohort, species)
+
+
+def load_spikes(
+    source: str = "auto",
+    species: str = "mouse",
+    *,
+    data_dir: str | os.PathLike[str] | None = None,
+    random_state: int = 0,
+    verbose: int = 1,
+) -> Spikes:
+    """Load one short-square action potential per cell.
+
+    Parameters
+    ----------
+    source : {"auto", "paper", "twin"}, default="auto"
+        ``auto`` gives the twin if the environment variable ``LSPIN_SOURCE`` says
+        so; else the recorded spikes of the data folder, else the same by
+        network, else the synthetic twin, with a warning that says why.
+    species : {"mouse", "human"}, default="mouse"
+    data_dir : path-like, optional
+        The data folder; :func:`data_dir` by default.
+    random_state : int, default=0
+        Seed of the twin: its spikes belong to the cells that :func:`load_cells`
+        draws with the same seed.
+    verbose : int, default=1
+        0 shows no download progress.
+
+    Returns
+    -------
+    Spikes
+
+    Raises
+    ------
+    ValueError
+        If an argument is unknown, or a file in the data folder is broken.
+    ConnectionError
+        If a named source is neither in the data folder nor can be downloaded.
+    """
+    if source == "allen":
+        raise ValueError(
+            "The Allen tables hold no waveforms; source='paper' has recorded spikes of Allen cells."
+        )
+    source = _choose_source(source, species)
+    folder = _folder(data_dir)
+    if source == "twin":
+        return twin.load_spikes(species, random_state)
+    if not paper.has_spikes(folder, species):
+        try:
+            paper.fetch(folder, verbose)
+        except OSError as error:
+            if source == "paper":
+                raise
+            _warn_twin("The recorded spikes", error)
+            return twin.load_spikes(species, random_state)
+    return paper.load_spikes(folder, species)
+
+
+def _choose_source(source: str, species: str) -> str:
+    """Resolve the environment variable and check the names."""
+    if source == "auto":
+        source = os.environ.get("LSPIN_SOURCE") or "auto"
+    if source not in SOURCES:
+        raise ValueError(f"source must be one of {list(SOURCES)}, got {source!r}.")
+    classes_of(species)
+    return source
+
+
+def _folder(folder: str | os.PathLike[str] | None) -> Path:
+    return data_dir() if folder is None else Path(folder).expanduser().absolute()
+
+
+def _warn_twin(what: str, error: Exception) -> None:
+    warnings.warn(
+        f"{what} are neither in the data folder nor to be had by network "
+        f"({str(error).rstrip('.')}). "
+        "Using the SYNTHETIC TWIN instead: these are not recordings. "
+        "Run `lspin fetch` where there is a network.",
+        UserWarning,
+        stacklevel=3,
+    )

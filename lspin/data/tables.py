@@ -1,0 +1,567 @@
+"""The checked records every data source returns, and the rules that choose cells.
+
+A cell enters a study by its label and by the cohort rule. Both are decided here,
+once, for recordings and for the synthetic twin alike, and each rule reports how
+many cells it dropped and why.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import html
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+CLASSES: tuple[str, ...] = ("Glutamatergic", "Htr3a+|Vip-", "Pvalb+", "Sst+", "Vip+")
+"""The five mouse classes of Ophir, Shefi & Lindenbaum (2023), in alphabetical order."""
+
+HUMAN_CLASSES: tuple[str, ...] = ("aspiny", "spiny")
+"""Human cells have no Cre line: their label is the dendrite type."""
+
+_LINES_OF_CLASS = {
+    "Glutamatergic": (
+        "Ctgf-T2A-dgCre",
+        "Cux2-CreERT2",
+        "Esr2-IRES2-Cre",
+        "Esr2-IRES2-Cre-neo",
+        "Esr2-IRES2-Cre|PhiC31-neo",
+        "Esr2-IRES2-Cre-neo|PhiC31-neo",
+        "Glt25d2-Cre_NF107",
+        "Nr5a1-Cre",
+        "Ntsr1-Cre_GN220",
+        "Rbp4-Cre_KL100",
+        "Rorb-IRES2-Cre",
+        "Scnn1a-Tg2-Cre",
+        "Scnn1a-Tg3-Cre",
+        "Sim1-Cre_KJ18",
+        "Tlx3-Cre_PL56",
+    ),
+    "Htr3a+|Vip-": ("Gad2-IRES-Cre", "Htr3a-Cre_NO152", "Ndnf-IRES2-dgCre"),
+    "Pvalb+": ("Nkx2-1-CreERT2", "Pvalb-IRES-Cre", "Slc32a1-T2A-FlpO|Vipr2-IRES2-Cre"),
+    "Sst+": (
+        "Chrna2-Cre_OE25",
+        "Nos1-CreERT2",
+        "Nos1-CreERT2|Sst-IRES-FlpO",
+        "Oxtr-T2A-Cre",
+        "Sst-IRES-Cre",
+    ),
+    "Vip+": ("Chat-IRES-Cre-neo", "Vip-IRES-Cre"),
+}
+
+CRE_LINE_CLASS: dict[str, str] = {
+    line: name for name, lines in _LINES_OF_CLASS.items() for line in lines
+}
+"""Class of each Cre line, as the paper assigns them."""
+
+COHORTS: dict[str, str] = {
+    "positive": "the cell's Cre line has a class and the cell itself expressed the reporter",
+    "paper": "the cell's Cre line has a class and its dendrite type agrees with that class",
+    "all": "the cell's Cre line has a class",
+}
+"""Which mouse cells take part. ``positive`` is the default: it never looks at the dendrites."""
+
+STIMULI = ("long_square", "ramp", "short_square")
+_PER_STIMULUS = (
+    "threshold_i",
+    "threshold_v",
+    "threshold_t",
+    "peak_v",
+    "peak_t",
+    "upstroke_downstroke_ratio",
+    "fast_trough_v",
+    "fast_trough_t",
+    "trough_v",
+    "trough_t",
+    "slow_trough_v",
+    "slow_trough_t",
+)
+
+RELEASED_FEATURES: tuple[str, ...] = (
+    "vrest",
+    "ri",
+    "input_resistance_mohm",
+    "tau",
+    "sag",
+    "vm_for_sag",
+    "f_i_curve_slope",
+    "adaptation",
+    "avg_isi",
+    "latency",
+    *(f"{name}_{stimulus}" for stimulus in STIMULI for name in _PER_STIMULUS),
+)
+"""Numeric features of the Allen ``EphysFeature`` table, as released.
+
+Left out: ids and sweep numbers; ``electrode_0_pa`` and ``seal_gohm``, which
+describe the recording and not the cell; and ``has_burst``, ``has_delay`` and
+``has_pause``, which are False for every cell.
+"""
+
+SPIKE_FEATURES: tuple[str, ...] = (
+    "stimulus_to_peak_t",
+    "threshold_v",
+    "peak_v",
+    "trough_v",
+    "upstroke",
+    "upstroke_v",
+    "downstroke",
+    "downstroke_v",
+    "fast_trough_v",
+    "width",
+    "upstroke_downstroke_ratio",
+)
+"""Columns of the authors' single-spike table."""
+
+SAMPLING_RATE_HZ = 50_000
+"""Sampling rate of every waveform in a :class:`Spikes` record."""
+
+SPIKE_TIME_MS: np.ndarray = np.round(np.arange(150) * 1000 / SAMPLING_RATE_HZ - 1.0, 2)
+"""Time of each waveform sample relative to the peak, in ms: -1.00 to 1.98."""
+
+METADATA_COLUMNS: tuple[str, ...] = (
+    "line_name",
+    "dendrite_type",
+    "reporter_status",
+    "layer",
+    "structure",
+)
+
+_SOURCE_NAMES = {
+    "allen": "Allen Cell Types Database, released features",
+    "paper": "table published with Ophir, Shefi & Lindenbaum (2023)",
+    "twin": "SYNTHETIC TWIN - not recordings; sampled from per-class summary statistics",
+}
+
+
+def classes_of(species: str) -> tuple[str, ...]:
+    """Return the class names of a species.
+
+    Parameters
+    ----------
+    species : {"mouse", "human"}
+
+    Raises
+    ------
+    ValueError
+        If the species is neither.
+    """
+    if species == "mouse":
+        return CLASSES
+    if species == "human":
+        return HUMAN_CLASSES
+    raise ValueError(f"species must be 'mouse' or 'human', got {species!r}.")
+
+
+@dataclass(frozen=True, eq=False)
+class Cells:
+    """Cells of one source and cohort, checked when made.
+
+    Parameters
+    ----------
+    X : DataFrame of float64, shape (n_cells, n_features)
+        Features, NaN where not measured; the index is named ``specimen_id``.
+    y : Series of str, shape (n_cells,)
+        Class of each cell, named ``class``.
+    donors : Series of int64, shape (n_cells,)
+        The animal (or person) each cell came from, named ``donor_id``.
+    metadata : DataFrame of str, shape (n_cells, 5)
+        ``line_name``, ``dendrite_type``, ``reporter_status``, ``layer`` and
+        ``structure``; an empty string where unknown.
+    source : {"allen", "paper", "twin"}
+    species : {"mouse", "human"}
+    cohort : str
+        A key of :data:`COHORTS`.
+    provenance : dict
+        JSON-serialisable: ``tables`` (file name to sha256) and ``dropped``
+        (a list of ``rule``, ``why``, ``cells``).
+
+    Raises
+    ------
+    ValueError
+        If the parts do not fit together.
+    """
+
+    X: pd.DataFrame
+    y: pd.Series
+    donors: pd.Series
+    metadata: pd.DataFrame
+    source: str
+    species: str
+    cohort: str
+    provenance: dict[str, Any]
+
+    def __post_init__(self) -> None:
+        """Check that every part describes the same cells."""
+        _check_common(self.X, self.y, self.source, self.species, "Cells")
+        if not (self.X.dtypes == np.float64).all():
+            bad = self.X.columns[self.X.dtypes != np.float64].tolist()
+            raise ValueError(f"Cells.X must hold float64 columns; these do not: {bad}.")
+        if np.isinf(self.X.to_numpy()).any():
+            raise ValueError("Cells.X holds infinite values; use NaN for what was not measured.")
+        for name, part in (("donors", self.donors), ("metadata", self.metadata)):
+            if not self.X.index.equals(part.index):
+                raise ValueError(f"Cells.{name} must have the same index as Cells.X.")
+        if self.donors.dtype != np.int64:
+            raise ValueError(
+                f"Cells.donors must be int64 (one finite id per cell), got {self.donors.dtype}."
+            )
+        missing = [c for c in METADATA_COLUMNS if c not in self.metadata.columns]
+        if missing:
+            raise ValueError(f"Cells.metadata lacks the columns {missing}.")
+        if self.metadata.isna().any(axis=None):
+            raise ValueError("Cells.metadata holds NaN; use an empty string for unknown.")
+        if self.cohort not in COHORTS:
+            raise ValueError(f"cohort must be one of {list(COHORTS)}, got {self.cohort!r}.")
+
+    def __len__(self) -> int:
+        """Return the number of cells."""
+        return len(self.X)
+
+    @property
+    def is_synthetic(self) -> bool:
+        """True for the twin: these cells were never recorded."""
+        return self.source == "twin"
+
+    def counts(self) -> pd.Series:
+        """Return the number of cells of each class, in the order of the class names."""
+        return _counts(self.y, self.species)
+
+    def banner(self) -> str:
+        """Return one sentence that names the source, for captions and page heads."""
+        return (
+            f"Source: {_SOURCE_NAMES[self.source]}; "
+            f"{len(self)} {self.species} cells, cohort {self.cohort}."
+        )
+
+    def select(self, mask_or_index: Any) -> Cells:
+        """Return the chosen cells as a new record.
+
+        Parameters
+        ----------
+        mask_or_index : array-like of bool, shape (n_cells,), or of specimen ids
+            Which cells to keep. Ids are returned in the order given.
+
+        Returns
+        -------
+        Cells
+
+        Raises
+        ------
+        ValueError
+            If a mask has the wrong length, or an id is not in the table.
+        """
+        chosen = np.asarray(mask_or_index)
+        if chosen.dtype == bool:
+            if chosen.shape != (len(self),):
+                raise ValueError(
+                    f"The mask has shape {chosen.shape}; this table has {len(self)} cells."
+                )
+            index = self.X.index[chosen]
+        else:
+            index = pd.Index(chosen, name=self.X.index.name)
+            unknown = index.difference(self.X.index)
+            if len(unknown):
+                raise ValueError(f"No such specimen id in this table: {unknown[:5].tolist()}.")
+        dropped = {
+            "rule": "select",
+            "why": "left out by the caller",
+            "cells": len(self) - len(index),
+        }
+        return replace(
+            self,
+            X=self.X.loc[index],
+            y=self.y.loc[index],
+            donors=self.donors.loc[index],
+            metadata=self.metadata.loc[index],
+            provenance={
+                **self.provenance,
+                "dropped": [*self.provenance.get("dropped", []), dropped],
+            },
+        )
+
+    def _repr_html_(self) -> str:
+        """Show the banner and the class counts in a notebook."""
+        return _as_html(self.banner(), self.counts())
+
+    def __repr__(self) -> str:
+        """Show the banner and the class counts as text."""
+        return f"{self.banner()}\n{self.counts().to_string()}"
+
+
+@dataclass(frozen=True, eq=False)
+class Spikes:
+    """One short-square action potential per cell, checked when made.
+
+    Parameters
+    ----------
+    waveform_mv : DataFrame of float64, shape (n_cells, 150)
+        Membrane potential in mV; the columns are the time relative to the peak
+        in ms (:data:`SPIKE_TIME_MS`), the index is named ``specimen_id``.
+    y : Series of str, shape (n_cells,)
+        Class of each cell, named ``class``.
+    source : {"paper", "twin"}
+    species : {"mouse", "human"}
+    features : DataFrame of float64, shape (n_cells, 11)
+        The authors' features of one short-square spike of the same cell
+        (:data:`SPIKE_FEATURES`), from another sweep than the waveform's; NaN
+        where their table lacks the cell, no columns for the twin.
+    provenance : dict
+        JSON-serialisable: ``tables`` (file name to sha256).
+
+    Raises
+    ------
+    ValueError
+        If the parts do not fit together.
+    """
+
+    waveform_mv: pd.DataFrame
+    y: pd.Series
+    source: str
+    species: str
+    features: pd.DataFrame
+    provenance: dict[str, Any]
+
+    sampling_rate_hz = SAMPLING_RATE_HZ
+
+    def __post_init__(self) -> None:
+        """Check that every part describes the same cells."""
+        _check_common(self.waveform_mv, self.y, self.source, self.species, "Spikes")
+        if not np.array_equal(self.waveform_mv.columns, SPIKE_TIME_MS):
+            raise ValueError("Spikes.waveform_mv must have SPIKE_TIME_MS as its columns.")
+        if not np.isfinite(self.waveform_mv.to_numpy()).all():
+            raise ValueError("Spikes.waveform_mv holds values that are not finite.")
+        if not self.waveform_mv.index.equals(self.features.index):
+            raise ValueError("Spikes.features must have the same index as Spikes.waveform_mv.")
+
+    def __len__(self) -> int:
+        """Return the number of spikes."""
+        return len(self.waveform_mv)
+
+    @property
+    def is_synthetic(self) -> bool:
+        """True for the twin: these spikes were never recorded."""
+        return self.source == "twin"
+
+    def counts(self) -> pd.Series:
+        """Return the number of spikes of each class, in the order of the class names."""
+        return _counts(self.y, self.species)
+
+    def banner(self) -> str:
+        """Return one sentence that names the source, for captions and page heads."""
+        source = (
+            "Allen Cell Types Database, one short-square spike per cell as published with "
+            "Ophir, Shefi & Lindenbaum (2023)"
+            if self.source == "paper"
+            else _SOURCE_NAMES[self.source]
+        )
+        return f"Source: {source}; {len(self)} {self.species} spikes."
+
+    def _repr_html_(self) -> str:
+        """Show the banner and the class counts in a notebook."""
+        return _as_html(self.banner(), self.counts())
+
+    def __repr__(self) -> str:
+        """Show the banner and the class counts as text."""
+        return f"{self.banner()}\n{self.counts().to_string()}"
+
+
+def choose_cohort(
+    cells: pd.DataFrame, cohort: str, species: str
+) -> tuple[pd.DataFrame, list[dict[str, Any]]]:
+    """Label the cells and keep those that the cohort admits.
+
+    Parameters
+    ----------
+    cells : DataFrame, shape (n_cells, ...)
+        One row per cell, indexed by ``specimen_id``, with the columns
+        ``species``, ``line_name``, ``dendrite_type`` and ``reporter_status``.
+    cohort : str
+        A key of :data:`COHORTS`. Human cells have no Cre line and no reporter,
+        so for them every cohort is the same: all spiny and aspiny cells.
+    species : {"mouse", "human"}
+
+    Returns
+    -------
+    kept : DataFrame
+        The admitted rows with one more column, ``class``.
+    dropped : list of dict
+        ``rule``, ``why`` and ``cells`` (how many), in the order applied.
+
+    Raises
+    ------
+    ValueError
+        If the cohort or species is unknown.
+    """
+    classes_of(species)
+    if cohort not in COHORTS:
+        raise ValueError(f"cohort must be one of {list(COHORTS)}, got {cohort!r}.")
+    dropped = []
+
+    def keep(table: pd.DataFrame, mask: pd.Series, rule: str, why: str) -> pd.DataFrame:
+        dropped.append({"rule": rule, "why": why, "cells": int((~mask).sum())})
+        return table[mask]
+
+    cells = keep(
+        cells, cells["species"] == species, "species", f"the table also holds non-{species} cells"
+    )
+    if species == "human":
+        cells = cells.assign(**{"class": cells["dendrite_type"]})
+        cells = keep(
+            cells,
+            cells["class"].isin(HUMAN_CLASSES),
+            "dendrite type",
+            "sparsely spiny cells are neither class",
+        )
+        return cells, dropped
+
+    cells = cells.assign(**{"class": cells["line_name"].map(cre_line_class)})
+    cells = keep(
+        cells,
+        cells["class"] != "",
+        "Cre line",
+        "the line is not one the paper assigns to a class",
+    )
+    if cohort == "positive":
+        cells = keep(
+            cells,
+            cells["reporter_status"] == "positive",
+            "reporter",
+            "the cell itself did not express the reporter, so its Cre line says nothing about it",
+        )
+    if cohort == "paper":
+        cells = keep(
+            cells,
+            dendrite_agrees(cells["dendrite_type"], cells["class"]),
+            "dendrite type",
+            "glutamatergic cells must be spiny and all others aspiny",
+        )
+    return cells, dropped
+
+
+def cre_line_class(line_name: str) -> str:
+    """Return the class of a Cre line, or "" where the paper gives it none.
+
+    The twin's lines are named ``synthetic <class>``, so that no twin cell can be
+    taken for a recording from a real line.
+    """
+    name = line_name.removeprefix("synthetic ")
+    if name != line_name and name in CLASSES:
+        return name
+    return CRE_LINE_CLASS.get(line_name, "")
+
+
+def dendrite_agrees(dendrite_type: pd.Series, label: pd.Series) -> pd.Series:
+    """Tell which cells pass the authors' filter: glutamatergic and spiny, or other and aspiny.
+
+    Parameters
+    ----------
+    dendrite_type, label : Series of str, shape (n_cells,)
+
+    Returns
+    -------
+    Series of bool, shape (n_cells,)
+    """
+    expected = np.where(label == "Glutamatergic", "spiny", "aspiny")
+    return dendrite_type == expected
+
+
+def assemble_cells(
+    features: pd.DataFrame,
+    cells: pd.DataFrame,
+    *,
+    source: str,
+    cohort: str,
+    species: str,
+    provenance: dict[str, Any],
+) -> Cells:
+    """Apply the cohort rules to a features and a cells table and return the record.
+
+    Parameters
+    ----------
+    features : DataFrame, shape (n_cells, n_columns)
+        Indexed by ``specimen_id``, with at least :data:`RELEASED_FEATURES`.
+    cells : DataFrame, shape (n_cells, ...)
+        Same index in any order; columns ``species``, ``donor_id`` and
+        :data:`METADATA_COLUMNS`.
+    source, cohort, species : str
+    provenance : dict
+        Completed with ``dropped``.
+
+    Returns
+    -------
+    Cells
+        Sorted by specimen id, so that the order of a download changes nothing.
+    """
+    kept, dropped = choose_cohort(cells.sort_index(), cohort, species)
+    return Cells(
+        X=features.loc[kept.index, list(RELEASED_FEATURES)].astype(np.float64),
+        y=kept["class"],
+        donors=kept["donor_id"],
+        metadata=kept[list(METADATA_COLUMNS)],
+        source=source,
+        species=species,
+        cohort=cohort,
+        provenance={**provenance, "dropped": dropped},
+    )
+
+
+def sha256(path: Path) -> str:
+    """Return the sha256 of a file in hexadecimal digits."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+@contextmanager
+def atomic_write(path: Path) -> Iterator[Path]:
+    """Give a temporary path that replaces ``path`` only if the block succeeds.
+
+    Parameters
+    ----------
+    path : Path
+        The file to be written; its folder is made if needed.
+
+    Yields
+    ------
+    Path
+        Where to write, in the same folder, so that the move cannot be half done.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=path.parent, prefix=".lspin-") as folder:
+        temporary = Path(folder) / path.name
+        yield temporary
+        os.replace(temporary, path)
+
+
+def broken_file(path: Path, problem: str) -> ValueError:
+    """Return the error for a data file that cannot be used, with the way out."""
+    return ValueError(f"{path}: {problem}. Delete this file and run `lspin fetch`.")
+
+
+def _check_common(X: pd.DataFrame, y: pd.Series, source: str, species: str, what: str) -> None:
+    if X.index.name != "specimen_id":
+        raise ValueError(f"{what}: the index must be named 'specimen_id', got {X.index.name!r}.")
+    if X.index.dtype != np.int64 or not X.index.is_unique:
+        raise ValueError(f"{what}: specimen ids must be unique integers.")
+    if not X.index.equals(y.index):
+        raise ValueError(f"{what}.y must have the same index as the features.")
+    if source not in _SOURCE_NAMES:
+        raise ValueError(f"source must be one of {list(_SOURCE_NAMES)}, got {source!r}.")
+    unknown = sorted(set(y) - set(classes_of(species)))
+    if unknown:
+        raise ValueError(f"{what}.y holds labels that are no {species} class: {unknown}.")
+    if source == "twin" and (X.index >= 0).any():
+        raise ValueError(f"{what}: ids of twin cells must be negative, as no recording's are.")
+
+
+def _counts(y: pd.Series, species: str) -> pd.Series:
+    return y.value_counts().reindex(classes_of(species), fill_value=0).rename("cells")
+
+
+def _as_html(banner: str, counts: pd.Series) -> str:
+    return f"<p>{html.escape(banner)}</p>{counts.to_frame().to_html()}"

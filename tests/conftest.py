@@ -1,0 +1,61 @@
+"""Fixtures shared by all tests, and what keeps tests off the user's cache and the network."""
+
+import os
+import socket
+from pathlib import Path
+
+import pytest
+
+_NEEDED = (
+    "allen_cell_types/cells.json",
+    "allen_cell_types/ephys_features.csv",
+    "ophir2023/mouse_ephys_data.csv",
+    "ophir2023/mouse_single_spike_data.csv",
+    "ophir2023/human_ephys_data.csv",
+    "ophir2023/human_single_spike_data.csv",
+    "ophir2023/spikes.npz",
+)
+# Read before any test changes the environment.
+_REAL_DATA = Path(
+    os.environ.get("LSPIN_DATA_DIR") or Path(__file__).parents[2] / "shared" / "data"
+).absolute()
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """Return a data folder that holds the real tables and spikes."""
+    missing = [name for name in _NEEDED if not (_REAL_DATA / name).is_file()]
+    if missing:
+        pytest.skip(f"needs the real tables (LSPIN_DATA_DIR): {_REAL_DATA} lacks {missing[0]}")
+    return _REAL_DATA
+
+
+@pytest.fixture(autouse=True)
+def _own_data_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Give each test an empty data folder; one that wants the real tables asks for them."""
+    monkeypatch.setenv("LSPIN_DATA_DIR", str(tmp_path / "data"))
+    monkeypatch.delenv("LSPIN_SOURCE", raising=False)
+
+
+@pytest.fixture(autouse=True)
+def _no_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let sockets reach this machine only."""
+    connect = socket.socket.connect
+    # A proxy on this machine would be a way out.
+    for name in ("http_proxy", "https_proxy", "all_proxy"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.upper(), raising=False)
+
+    def connect_here(self: socket.socket, address: object) -> None:
+        if isinstance(address, tuple) and address[0] not in ("127.0.0.1", "::1", "localhost"):
+            raise ConnectionRefusedError(f"tests do not use the network: {address}")
+        connect(self, address)
+
+    def resolve_here(host: str | bytes | None, *args: object, **kwargs: object) -> list:
+        if host not in ("127.0.0.1", "::1", "localhost", None):
+            raise socket.gaierror(f"tests do not use the network: {host}")
+        return resolve(host, *args, **kwargs)
+
+    resolve = socket.getaddrinfo
+    monkeypatch.setattr(socket.socket, "connect", connect_here)
+    monkeypatch.setattr(socket, "getaddrinfo", resolve_here)

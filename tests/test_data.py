@@ -1,0 +1,687 @@
+"""Cells and spikes: where they come from, which of them, and what goes wrong on the way."""
+
+import hashlib
+import io
+import json
+import socket
+import threading
+import time
+import urllib.parse
+import zipfile
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from lspin.data import COHORTS, allen, data_dir, load_cells, load_spikes, paper
+from lspin.data.tables import (
+    CLASSES,
+    CRE_LINE_CLASS,
+    METADATA_COLUMNS,
+    RELEASED_FEATURES,
+    SPIKE_TIME_MS,
+    Cells,
+    atomic_write,
+    choose_cohort,
+)
+
+# ---------------------------------------------------------------- made-up tables
+
+CELLS = [
+    # specimen, donor, species, Cre line, dendrite type, reporter
+    (11, 1, "Mus musculus", "Rorb-IRES2-Cre", "spiny", "positive"),
+    (12, 1, "Mus musculus", "Rorb-IRES2-Cre", "aspiny", "positive"),
+    (13, 2, "Mus musculus", "Pvalb-IRES-Cre", "aspiny", "negative"),
+    (14, 3, "Mus musculus", "Vip-IRES-Cre", "sparsely spiny", "positive"),
+    (15, 3, "Mus musculus", "Vipr2-IRES2-Cre", "aspiny", "positive"),
+    (16, 4, "Homo Sapiens", "", "spiny", None),
+    (17, 5, "Homo Sapiens", "", "sparsely spiny", None),
+]
+
+
+def made_up_cells():
+    keys = (
+        "specimen__id",
+        "donor__id",
+        "donor__species",
+        "line_name",
+        "tag__dendrite_type",
+        "cell_reporter_status",
+    )
+    return [
+        {
+            **dict(zip(keys, row, strict=True)),
+            "structure__layer": None,
+            "structure__acronym": "VISp",
+        }
+        for row in CELLS
+    ]
+
+
+def made_up_features():
+    rng = np.random.default_rng(0)
+    rows = []
+    for specimen, *_ in reversed(CELLS):  # not in the order of the cells
+        values = rng.normal(size=len(RELEASED_FEATURES)).tolist()
+        row = dict(zip(RELEASED_FEATURES, values, strict=True))
+        rows.append({**row, "specimen_id": specimen, "adaptation": None, "has_burst": False})
+    return rows
+
+
+def write_tables(folder):
+    (folder / allen.FOLDER).mkdir(parents=True)
+    (folder / allen.FOLDER / allen.CELLS_FILE).write_text(json.dumps(made_up_cells()))
+    pd.DataFrame(made_up_features()).to_csv(
+        folder / allen.FOLDER / allen.FEATURES_FILE, index=False
+    )
+    return folder
+
+
+def files_in(folder):
+    return sorted(str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file())
+
+
+# ---------------------------------------------------------------- a local server
+
+
+class Server(ThreadingHTTPServer):
+    """Serve ``respond(handler, path)`` on this machine and count the requests."""
+
+    daemon_threads = True
+
+    def __init__(self, respond):
+        self.requests = []
+        self.stop = threading.Event()
+        server = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self):
+                path = urllib.parse.unquote(self.path)
+                server.requests.append(path)
+                respond(self, path)
+
+            def send(self, body, status=200, length=None):
+                self.send_response(status)
+                self.send_header("Content-Length", str(len(body) if length is None else length))
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, *args):
+                pass
+
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.server_port}"
+
+
+@pytest.fixture
+def serve():
+    servers = []
+
+    def start(respond):
+        servers.append(Server(respond))
+        threading.Thread(target=servers[-1].serve_forever, daemon=True).start()
+        return servers[-1]
+
+    yield start
+    for server in servers:
+        server.stop.set()
+        server.shutdown()
+        server.server_close()
+
+
+def rma(path):
+    """Answer an RMA query as the Allen server does."""
+    rows = made_up_cells() if "ApiCellTypesSpecimenDetail" in path else made_up_features()
+    return json.dumps({"success": True, "num_rows": len(rows), "msg": rows}).encode()
+
+
+# ---------------------------------------------------------------- cohorts and records
+
+
+def test_cohorts_keep_and_report(tmp_path):
+    write_tables(tmp_path)
+    kept = {name: load_cells("allen", name, data_dir=tmp_path) for name in COHORTS}
+    assert kept["all"].X.index.tolist() == [11, 12, 13, 14]
+    assert kept["positive"].X.index.tolist() == [11, 12, 14]
+    assert kept["paper"].X.index.tolist() == [11, 13]
+    for cells in kept.values():
+        assert sum(rule["cells"] for rule in cells.provenance["dropped"]) + len(cells) == len(CELLS)
+        assert json.loads(json.dumps(cells.provenance)) == cells.provenance
+    rules = {rule["rule"]: rule["cells"] for rule in kept["paper"].provenance["dropped"]}
+    assert rules == {"species": 2, "Cre line": 1, "dendrite type": 2}
+    assert kept["all"].counts().to_dict() == {
+        "Glutamatergic": 2,
+        "Htr3a+|Vip-": 0,
+        "Pvalb+": 1,
+        "Sst+": 0,
+        "Vip+": 1,
+    }
+
+
+def test_features_donors_and_labels_belong_to_the_same_cell(tmp_path):
+    cells = load_cells("allen", data_dir=write_tables(tmp_path))
+    wanted = pd.DataFrame(made_up_features()).set_index("specimen_id")
+    for specimen, donor, _, line, *_ in CELLS:
+        if specimen in cells.X.index:
+            assert cells.X.loc[specimen, "vrest"] == pytest.approx(wanted.loc[specimen, "vrest"])
+            assert cells.donors[specimen] == donor
+            assert cells.y[specimen] == CRE_LINE_CLASS[line]
+    assert cells.X["adaptation"].isna().all()
+    assert list(cells.X.columns) == list(RELEASED_FEATURES)
+
+
+def test_human_cells_are_labelled_by_dendrite(tmp_path):
+    cells = load_cells("allen", species="human", data_dir=write_tables(tmp_path))
+    assert cells.y.to_dict() == {16: "spiny"}
+    assert cells.metadata.loc[16, "reporter_status"] == ""
+
+
+def test_class_table():
+    # Counted in the class table of the paper, Esr2 in its four forms.
+    sizes = pd.Series(CRE_LINE_CLASS).value_counts()
+    assert sizes.to_dict() == {
+        "Glutamatergic": 15,
+        "Htr3a+|Vip-": 3,
+        "Pvalb+": 3,
+        "Sst+": 5,
+        "Vip+": 2,
+    }
+    assert set(sizes.index) == set(CLASSES)
+
+
+def record(**changes):
+    index = pd.Index([5, 6], name="specimen_id")
+    parts = {
+        "X": pd.DataFrame({"vrest": [-70.0, np.nan]}, index=index),
+        "y": pd.Series(["Sst+", "Vip+"], index=index, name="class"),
+        "donors": pd.Series([1, 2], index=index, name="donor_id"),
+        "metadata": pd.DataFrame("", index=index, columns=list(METADATA_COLUMNS)),
+        "source": "allen",
+        "species": "mouse",
+        "cohort": "all",
+        "provenance": {"tables": {}, "dropped": []},
+    }
+    return Cells(**{**parts, **changes})
+
+
+@pytest.mark.parametrize(
+    ("part", "value", "message"),
+    [
+        ("y", pd.Series(["Sst+", "Vip+"], index=[6, 5]), "same index"),
+        ("y", record().y.replace("Vip+", "Vip"), "no mouse class"),
+        ("X", record().X.astype("float32"), "float64"),
+        ("X", record().X.fillna(np.inf), "infinite"),
+        ("X", record().X.rename_axis(None), "specimen_id"),
+        ("donors", record().donors.astype(float), "int64"),
+        ("metadata", record().metadata.drop(columns="layer"), "layer"),
+        ("metadata", record().metadata.replace("", None), "empty string"),
+        ("source", "twin", "negative"),
+        ("source", "alan", "source"),
+        ("species", "rat", "species"),
+        ("cohort", "most", "cohort"),
+    ],
+)
+def test_record_that_does_not_fit_is_refused(part, value, message):
+    with pytest.raises(ValueError, match=message):
+        record(**{part: value})
+
+
+def test_duplicate_ids_are_refused():
+    doubled = pd.Index([5, 5], name="specimen_id")
+    r = record()
+    with pytest.raises(ValueError, match="unique"):
+        record(
+            X=r.X.set_axis(doubled),
+            y=r.y.set_axis(doubled),
+            donors=r.donors.set_axis(doubled),
+            metadata=r.metadata.set_axis(doubled),
+        )
+
+
+def test_select_by_mask_and_by_id():
+    cells = record()
+    assert cells.select(cells.y == "Vip+").X.index.tolist() == [6]
+    reordered = cells.select([6, 5])
+    assert reordered.donors.tolist() == [2, 1]
+    assert reordered.y.tolist() == ["Vip+", "Sst+"]
+    assert cells.select([6]).provenance["dropped"][-1]["cells"] == 1
+    with pytest.raises(ValueError, match="7"):
+        cells.select([7])
+    with pytest.raises(ValueError, match="2 cells"):
+        cells.select([True])
+
+
+def test_banner_and_html_name_the_source():
+    cells = record()
+    assert "Allen Cell Types Database" in cells.banner()
+    assert "2 mouse cells" in cells.banner()
+    assert cells.banner() in cells._repr_html_()
+    assert not cells.is_synthetic
+
+
+def test_choose_cohort_refuses_unknown_names():
+    with pytest.raises(ValueError, match="cohort"):
+        choose_cohort(pd.DataFrame(), "some", "mouse")
+
+
+def test_atomic_write_leaves_the_old_file_on_failure(tmp_path):
+    path = tmp_path / "file.txt"
+    path.write_text("old")
+    with pytest.raises(RuntimeError), atomic_write(path) as temporary:
+        temporary.write_text("half")
+        raise RuntimeError
+    assert path.read_text() == "old"
+    assert files_in(tmp_path) == ["file.txt"]
+    with atomic_write(path) as temporary:
+        temporary.write_text("new")
+    assert path.read_text() == "new"
+
+
+# ---------------------------------------------------------------- choosing a source
+
+
+def test_data_folder_is_the_environments_or_the_users_cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("LSPIN_DATA_DIR", str(tmp_path / "x"))
+    assert data_dir() == tmp_path / "x"
+    monkeypatch.delenv("LSPIN_DATA_DIR")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    assert "lspin" in data_dir().parts
+
+
+def test_auto_takes_the_tables_of_the_data_folder(tmp_path):
+    assert load_cells(data_dir=write_tables(tmp_path)).source == "allen"
+
+
+def test_auto_falls_back_to_the_twin_and_says_why():
+    with pytest.warns(UserWarning, match="cannot be reached.*SYNTHETIC TWIN") as record:
+        cells = load_cells()
+    assert cells.is_synthetic
+    assert record[0].filename == __file__  # points at the caller
+    with pytest.warns(UserWarning, match="SYNTHETIC TWIN"):
+        assert load_spikes(verbose=0).is_synthetic
+
+
+def test_auto_does_not_hide_a_broken_table(tmp_path):
+    write_tables(tmp_path)
+    (tmp_path / allen.FOLDER / allen.CELLS_FILE).write_text('[{"specimen')
+    with pytest.raises(ValueError, match=r"cells\.json.*Delete this file and run `lspin fetch`"):
+        load_cells(data_dir=tmp_path)
+
+
+def test_environment_sets_the_automatic_source(tmp_path, monkeypatch):
+    write_tables(tmp_path)
+    monkeypatch.setenv("LSPIN_SOURCE", "twin")
+    assert load_cells(data_dir=tmp_path).source == "twin"
+    assert load_spikes(data_dir=tmp_path).source == "twin"
+    assert load_cells("allen", data_dir=tmp_path).source == "allen"
+    monkeypatch.setenv("LSPIN_SOURCE", "alan")
+    with pytest.raises(ValueError, match="alan"):
+        load_cells(data_dir=tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"source": "wikipedia"}, "source"),
+        ({"source": "twin", "cohort": "most"}, "cohort"),
+        ({"source": "twin", "species": "rat"}, "species"),
+        ({"source": "twin", "species": "human"}, "no synthetic twin of human cells"),
+        ({"source": "paper", "cohort": "all"}, "their own cohort only"),
+    ],
+)
+def test_bad_arguments(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        load_cells(**arguments)
+
+
+def test_allen_has_no_spikes():
+    with pytest.raises(ValueError, match="source='paper'"):
+        load_spikes("allen")
+
+
+@pytest.mark.parametrize("source", ["allen", "paper"])
+def test_a_named_source_never_becomes_the_twin(source):
+    with pytest.raises(ConnectionError):
+        load_cells(source, verbose=0)
+
+
+# ---------------------------------------------------------------- reading Allen tables
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "message"),
+    [
+        (allen.CELLS_FILE, "<html>", "not readable as JSON"),
+        (allen.CELLS_FILE, "[]", "no list of cells"),
+        (allen.CELLS_FILE, '[{"specimen__id": 1}]', "lacks the columns"),
+        (allen.FEATURES_FILE, "", "not readable as CSV"),
+        (allen.FEATURES_FILE, "specimen_id,vrest\n1,2\n", "lacks the columns"),
+        (allen.FEATURES_FILE, "ids", "no features for 6 of the 7 cells"),
+        (allen.FEATURES_FILE, "text", "not a number"),
+    ],
+)
+def test_broken_table_says_which_and_what_to_do(tmp_path, file, content, message):
+    path = write_tables(tmp_path) / allen.FOLDER / file
+    if content in ("ids", "text"):
+        table = pd.read_csv(path)
+        table = table.head(1) if content == "ids" else table.assign(vrest="high")
+        table.to_csv(path, index=False)
+    else:
+        path.write_text(content)
+    with pytest.raises(ValueError, match=message) as error:
+        load_cells("allen", data_dir=tmp_path)
+    assert str(path) in str(error.value)
+    assert "run `lspin fetch`" in str(error.value)
+
+
+def test_doubled_specimen_is_refused(tmp_path):
+    path = write_tables(tmp_path) / allen.FOLDER / allen.CELLS_FILE
+    path.write_text(json.dumps(made_up_cells() + made_up_cells()[:1]))
+    with pytest.raises(ValueError, match="more than once"):
+        load_cells("allen", data_dir=tmp_path)
+
+
+# ---------------------------------------------------------------- fetching Allen tables
+
+
+@pytest.fixture
+def quick(monkeypatch):
+    """AllenSDK, short waits, and no timeout left behind."""
+    pytest.importorskip("allensdk", reason="downloading the Allen tables needs AllenSDK")
+    monkeypatch.setattr(allen, "_BACKOFF_S", 0.0)
+    monkeypatch.setattr(allen, "_READ_TIMEOUT_S", 0.3)
+    yield
+    assert socket.getdefaulttimeout() is None
+
+
+@pytest.mark.filterwarnings("error")
+def test_fetch_allen(serve, quick, tmp_path):
+    server = serve(lambda handler, path: handler.send(rma(path)))
+    allen.fetch(tmp_path, verbose=0, base_uri=server.url)
+    assert files_in(tmp_path) == [
+        "allen_cell_types/cells.json",
+        "allen_cell_types/ephys_features.csv",
+        "allen_cell_types/manifest.json",
+    ]
+    fetched = load_cells("allen", "all", data_dir=tmp_path)
+    written = load_cells("allen", "all", data_dir=write_tables(tmp_path / "by hand"))
+    pd.testing.assert_frame_equal(fetched.X, written.X)
+    path = tmp_path / allen.FOLDER / allen.CELLS_FILE
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    assert fetched.provenance["tables"][allen.CELLS_FILE] == digest
+    # AllenSDK itself reads the folder without a network.
+    from allensdk.core.cell_types_cache import CellTypesCache
+
+    manifest = tmp_path / allen.FOLDER / "manifest.json"
+    cache = CellTypesCache(manifest_file=str(manifest), base_uri="http://127.0.0.1:1")
+    assert len(cache.get_ephys_features()) == len(CELLS)
+    # What is there is kept; what is broken is fetched again.
+    allen.fetch(tmp_path, verbose=0, base_uri=server.url)
+    assert len(server.requests) == 2
+    path.write_text("[]")
+    allen.fetch(tmp_path, verbose=0, base_uri=server.url)
+    assert hashlib.sha256(path.read_bytes()).hexdigest() == digest
+
+
+def test_fetch_allen_survives_two_failures(serve, quick, tmp_path):
+    def respond(handler, path):
+        if server.requests.count(path) <= 2:
+            handler.send(b"busy", status=503)
+        else:
+            handler.send(rma(path))
+
+    server = serve(respond)
+    allen.fetch(tmp_path, verbose=0, base_uri=server.url)
+    assert len(server.requests) == 6
+    assert len(load_cells("allen", "all", data_dir=tmp_path)) == 4
+
+
+def hang(handler, path):
+    handler.server.stop.wait(10)
+
+
+def truncate(handler, path):
+    handler.send(rma(path)[:200])
+
+
+def cut(handler, path):
+    handler.send(rma(path)[:200], length=10_000)
+
+
+def html_page(handler, path):
+    handler.send(b"<html>Down for maintenance</html>")
+
+
+def error_message(handler, path):
+    handler.send(b'{"success": false, "msg": "bad query"}')
+
+
+def no_rows(handler, path):
+    handler.send(b'{"success": true, "num_rows": 0, "msg": []}')
+
+
+def other_columns(handler, path):
+    handler.send(json.dumps({"success": True, "msg": [{"specimen_id": 1}]}).encode())
+
+
+@pytest.mark.parametrize(
+    "answer", [hang, truncate, cut, html_page, error_message, no_rows, other_columns]
+)
+def test_fetch_allen_leaves_nothing_of_a_bad_answer(serve, quick, tmp_path, answer):
+    server = serve(answer)
+    start = time.monotonic()
+    with pytest.raises(ConnectionError, match="Try again later") as error:
+        allen.fetch(tmp_path, verbose=0, base_uri=server.url)
+    assert time.monotonic() - start < 10
+    assert server.url in str(error.value)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_unreachable_server_fails_at_once(tmp_path):
+    start = time.monotonic()
+    with pytest.raises(ConnectionError, match="cannot be reached"):
+        allen.fetch(tmp_path, verbose=0, base_uri="http://127.0.0.1:1")
+    assert time.monotonic() - start < 5
+
+
+# ---------------------------------------------------------------- the paper's files
+
+RAW_SPIKES = {
+    "data/single_spike/mouse/pvalb/101_7.npy": (150, 1.0),
+    "data/single_spike/mouse/vip/100_30.npy": (600, 1.0),
+    "data/single_spike/human/aspiny/102_5.npy": (150, 1e-3),  # in volts
+}
+
+
+def raw_spike(name, n, unit):
+    """Return a made-up spike in steps of 1/32 mV, in the unit given."""
+    t = np.arange(n) / n * 150
+    v = -60 + 80 * np.exp(-(((t - 50) / (4 + len(name) % 3)) ** 2))
+    return np.rint(v * 32) / 32 * unit
+
+
+def archive():
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as file:
+        file.writestr("repository-74c39dd/README.md", "no spike")
+        for name, (n, unit) in RAW_SPIKES.items():
+            array = io.BytesIO()
+            np.save(array, raw_spike(name, n, unit))
+            file.writestr(f"repository-74c39dd/{name}", array.getvalue())
+    return buffer.getvalue()
+
+
+@pytest.fixture
+def no_wait(monkeypatch):
+    monkeypatch.setattr("pooch.core.time.sleep", lambda seconds: None)
+    monkeypatch.setattr(paper, "_TIMEOUT_S", 0.3)
+
+
+def fetch_spikes(server, folder):
+    paper.fetch_spikes(folder, verbose=0, spikes_url=f"{server.url}/archive.zip")
+
+
+def test_fetch_spikes_assembles_checks_and_keeps(serve, no_wait, tmp_path, monkeypatch):
+    names = list(RAW_SPIKES)
+    expected = {
+        "species": np.array(["human", "mouse", "mouse"]),
+        "folder": np.array(["aspiny", "pvalb", "vip"]),
+        "specimen_id": np.array([102, 101, 100]),
+        "sweep_number": np.array([5, 7, 30]),
+        "sampling_rate_hz": np.array([50_000, 50_000, 200_000]),
+        "waveform_mv": np.array(
+            [
+                raw_spike(names[2], 150, 1.0),
+                raw_spike(names[0], 150, 1.0),
+                raw_spike(names[1], 600, 1.0)[::4],
+            ]
+        ),
+    }
+    monkeypatch.setattr(paper, "SPIKES_CONTENT_SHA256", paper._content_sha256(expected))
+    server = serve(lambda handler, path: handler.send(archive()))
+    fetch_spikes(server, tmp_path)
+    assert files_in(tmp_path) == ["ophir2023/spikes.npz"]
+    with np.load(tmp_path / "ophir2023/spikes.npz") as kept:
+        for name, values in expected.items():
+            np.testing.assert_array_equal(kept[name], values, err_msg=name)
+        assert kept["waveform_mv"].dtype == np.float32
+    fetch_spikes(server, tmp_path)
+    assert len(server.requests) == 1  # known by its content, not fetched again
+    (tmp_path / "ophir2023/spikes.npz").write_bytes(b"half")
+    fetch_spikes(server, tmp_path)
+    assert len(server.requests) == 2
+
+
+def test_content_checksum_sees_every_change_but_not_the_order():
+    rng = np.random.default_rng(0)
+    spikes = {
+        "species": np.array(["mouse", "mouse"]),
+        "folder": np.array(["sst", "vip"]),
+        "specimen_id": np.array([2, 1]),
+        "sweep_number": np.array([5, 6]),
+        "waveform_mv": np.rint(rng.normal(size=(2, 150)) * 320).astype(np.float32) / 32,
+    }
+    known = paper._content_sha256(spikes)
+    assert paper._content_sha256({k: v[::-1] for k, v in spikes.items()}) == known
+    for name, changed in {
+        "folder": np.array(["sst", "sst"]),
+        "specimen_id": np.array([2, 3]),
+        "sweep_number": np.array([5, 5]),
+        "waveform_mv": spikes["waveform_mv"] + np.eye(2, 150, dtype=np.float32) / 32,
+    }.items():
+        assert paper._content_sha256({**spikes, name: changed}) != known
+
+
+@pytest.mark.parametrize(
+    ("answer", "message"),
+    [
+        (lambda handler, path: handler.send(archive()), "3 spikes whose checksum"),
+        (lambda handler, path: handler.send(archive()[:-50]), "no archive of spikes"),
+        (lambda handler, path: handler.send(b"<html>"), "no archive of spikes"),
+        (lambda handler, path: handler.send(b"", status=404), "could not be downloaded"),
+        (lambda handler, path: handler.server.stop.wait(10), "could not be downloaded"),
+    ],
+)
+def test_fetch_spikes_keeps_nothing_wrong(serve, no_wait, tmp_path, answer, message):
+    with pytest.raises(ConnectionError, match=message):
+        fetch_spikes(serve(answer), tmp_path)
+    assert files_in(tmp_path) == []
+
+
+def test_archive_with_a_spike_of_odd_length_is_refused(tmp_path):
+    array = io.BytesIO()
+    np.save(array, np.zeros(151))
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as file:
+        file.writestr("r/data/single_spike/mouse/sst/1_2.npy", array.getvalue())
+    with pytest.raises(ValueError, match=r"1_2\.npy has shape \(151,\)"):
+        paper._spikes_of_archive(tmp_path / "a.zip")
+
+
+def test_fetch_tables_by_checksum(serve, no_wait, tmp_path, monkeypatch):
+    contents = {
+        f"/{name.split('_', 1)[0]}/{name.split('_', 1)[1]}": name.encode()
+        for name in paper.TABLE_SHA256
+    }
+    server = serve(lambda handler, path: handler.send(contents[path]))
+
+    with pytest.raises(ConnectionError, match="SHA256"):
+        paper.fetch_tables(tmp_path, 0, tables_url=f"{server.url}/")
+    assert files_in(tmp_path) == []
+
+    digests = {name: hashlib.sha256(name.encode()).hexdigest() for name in paper.TABLE_SHA256}
+    monkeypatch.setattr(paper, "TABLE_SHA256", digests)
+    paper.fetch_tables(tmp_path, 0, tables_url=f"{server.url}/")
+    assert files_in(tmp_path) == sorted(f"ophir2023/{name}" for name in digests)
+
+
+def test_wrong_table_on_disk_is_refused(tmp_path):
+    write_tables(tmp_path)
+    path = tmp_path / paper.FOLDER / "mouse_ephys_data.csv"
+    path.parent.mkdir()
+    path.write_text("layer,file_name\n")
+    with pytest.raises(ValueError, match=r"mouse_ephys_data\.csv.*wrong sha256.*lspin fetch"):
+        load_cells("paper", data_dir=tmp_path)
+
+
+# ---------------------------------------------------------------- the real tables
+
+
+def test_real_cohorts(real_data):
+    cells = {name: load_cells("allen", name, data_dir=real_data) for name in COHORTS}
+    assert {name: len(c) for name, c in cells.items()} == {
+        "positive": 1750,
+        "paper": 1612,
+        "all": 1855,
+    }
+    species = allen.read_cells(real_data)["species"]
+    assert (len(species), (species == "mouse").sum()) == (2333, 1920)
+    assert len(RELEASED_FEATURES) == cells["all"].X.shape[1] == 46
+    everything = cells["all"]
+    pd.testing.assert_frame_equal(
+        everything.select(everything.metadata["reporter_status"] == "positive").X,
+        cells["positive"].X,
+    )
+
+
+def test_real_paper_table(real_data):
+    cells = load_cells("paper", data_dir=real_data)
+    assert cells.X.shape == (1424, 41)
+    assert cells.provenance["complete_rows"] == 1382
+    assert cells.cohort == "paper"
+    # Where both know a cell, the authors' label is the class of its Cre line.
+    assert (cells.metadata["line_name"].map(CRE_LINE_CLASS) == cells.y).all()
+    # 27 of their features are Allen's own.
+    released = load_cells("allen", "all", data_dir=real_data)
+    shared = [c for c in cells.X.columns if c in released.X.columns]
+    both = cells.X.index.intersection(released.X.index)
+    np.testing.assert_allclose(
+        cells.X.loc[both, shared], released.X.loc[both, shared], rtol=1e-6, equal_nan=True
+    )
+    human = load_cells("paper", species="human", data_dir=real_data)
+    assert human.counts().to_dict() == {"aspiny": 68, "spiny": 231}
+
+
+def test_real_spikes(real_data):
+    mouse = load_spikes("paper", data_dir=real_data)
+    human = load_spikes("paper", "human", data_dir=real_data)
+    assert (len(mouse), len(human)) == (1512, 299)
+    assert mouse.sampling_rate_hz == 50_000
+    assert np.array_equal(mouse.waveform_mv.columns, SPIKE_TIME_MS)
+    # The peak is at time zero and as high as Allen's short-square peak of that cell.
+    assert (mouse.waveform_mv.idxmax(axis=1) == 0).mean() > 0.99
+    cells = load_cells("allen", "all", data_dir=real_data)
+    assert (cells.y[mouse.y.index] == mouse.y).all()
+    peak = cells.X.loc[mouse.y.index, "peak_v_short_square"]
+    assert np.corrcoef(mouse.waveform_mv[0.0], peak)[0, 1] > 0.9
+    # 88 spikes are of cells outside the authors' table, one more is missing there.
+    assert mouse.features["width"].notna().sum() == 1423
+
+
+def test_truncated_spikes_are_refused(real_data, tmp_path):
+    (tmp_path / paper.FOLDER).mkdir()
+    content = (real_data / paper.FOLDER / paper.SPIKES_FILE).read_bytes()
+    path = tmp_path / paper.FOLDER / paper.SPIKES_FILE
+    path.write_bytes(content[: len(content) // 2])
+    with pytest.raises(ValueError, match=r"spikes\.npz.*Delete this file"):
+        paper._read_spikes(path)
