@@ -1,4 +1,8 @@
-"""The command line: ``lspin fetch`` downloads the data, ``lspin info`` says what is there."""
+"""The command line.
+
+``lspin fetch`` downloads the data, ``lspin info`` says what is there, and
+``lspin evaluate`` scores LSPIN and its rivals on them.
+"""
 
 from __future__ import annotations
 
@@ -41,10 +45,16 @@ def main(argv: list[str] | None = None) -> int:
         help="Allen tables, the tables and spikes of the paper, or all (default)",
     )
     commands.add_parser("info", help="show versions, data files and cell counts")
+    evaluate = commands.add_parser("evaluate", help="score LSPIN and its rivals, record as JSON")
+    evaluate.add_argument("source", choices=("allen", "paper"), help="whose table of features")
+    evaluate.add_argument("output", type=Path, help="the JSON file to write")
+    evaluate.add_argument("--repeats", type=int, default=3, help="repeats of five folds (3)")
     args = parser.parse_args(argv)
     try:
         if args.command == "fetch":
             _fetch(data_dir(), args.source)
+        elif args.command == "evaluate":
+            _evaluate(args.source, args.output, args.repeats)
         else:
             _info(data_dir())
     except (OSError, ValueError, ImportError) as error:
@@ -60,6 +70,18 @@ def _fetch(folder: Path, source: str) -> None:
     if source in ("paper", "all"):
         paper.fetch(folder)
         print(f"Tables and spikes of the paper: {folder / paper.FOLDER}")
+
+
+def _evaluate(source: str, output: Path, n_repeats: int) -> None:
+    # Imported here because `lspin info` should not wait for torch.
+    from lspin.evaluation import evaluate, read_results, summary, write_results
+
+    cells = load_cells(source)
+    if source == "paper":  # the paper's cells: those without missing values
+        cells = cells.select(cells.X.notna().all(axis=1))
+    write_results(evaluate(cells, n_repeats), output)
+    scores, about = read_results(output)
+    print(about["banner"], about["protocol"], summary(scores).round(3).to_string(), sep="\n")
 
 
 def _info(folder: Path) -> None:

@@ -18,18 +18,20 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from joblib import Parallel, delayed
 from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, clone
 from sklearn.metrics import accuracy_score, f1_score
 from sklearn.model_selection import StratifiedGroupKFold
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.utils.validation import has_fit_parameter
-from tqdm.auto import tqdm
+from tqdm import tqdm
 
 from lspin.baselines import baselines
 from lspin.data.tables import Cells, atomic_write
 from lspin.estimator import LSPINClassifier
 from lspin.features import model_inputs
+from lspin.threads import n_workers
 
 LAMBDAS = (0.0, 0.25, 0.5, 1.0)
 """The lambdas whose scores are recorded."""
@@ -86,6 +88,9 @@ def cross_validate(
 ) -> tuple[pd.DataFrame, dict[str, pd.Series]]:
     """Score every model on the same donor-grouped folds.
 
+    The fits run through joblib, several at once; ``joblib.parallel_config``
+    says where, for example on a Dask cluster.
+
     Parameters
     ----------
     models : mapping of str to estimator
@@ -112,32 +117,42 @@ def cross_validate(
     """
     folds = donor_folds(y, donors, n_splits, random_state)
     predictions = {name: pd.Series(index=y.index, dtype=object, name=name) for name in models}
+    tasks = [
+        delayed(_score)(name, fold, make_pipeline(inputs, model), X, y, donors, *folds[fold])
+        for fold in range(len(folds))
+        for name, model in models.items()
+    ]
+    # Processes, not threads: joblib sees to it that the workers' own threads do not compete.
+    parallel = Parallel(n_jobs=n_workers(), return_as="generator")
+    scored = tqdm(parallel(tasks), desc="cross-validation", total=len(tasks), disable=not verbose)
     rows = []
-    bar = tqdm(total=len(folds) * len(models), desc="cross-validation", disable=not verbose)
-    for fold, (train, test) in enumerate(folds):
-        for name, model in models.items():
-            bar.set_postfix_str(name)
-            fitted = fit_grouped(
-                make_pipeline(clone(inputs), clone(model)),
-                X.iloc[train],
-                y.iloc[train],
-                donors.iloc[train],
-            )
-            predicted = fitted.predict(X.iloc[test])
-            predictions[name].iloc[test] = predicted
-            truth = y.iloc[test]
-            rows.append(
-                {
-                    "model": name,
-                    "fold": fold,
-                    "accuracy": accuracy_score(truth, predicted),
-                    "macro_f1": f1_score(truth, predicted, average="macro"),
-                    **open_gates(fitted, X.iloc[test]),
-                }
-            )
-            bar.update()
-    bar.close()
+    for row, predicted in scored:
+        predictions[row["model"]].iloc[folds[row["fold"]][1]] = predicted
+        rows.append(row)
     return pd.DataFrame(rows), predictions
+
+
+def _score(
+    name: str,
+    fold: int,
+    pipeline: Pipeline,
+    X: pd.DataFrame,
+    y: pd.Series,
+    donors: pd.Series,
+    train: np.ndarray,
+    test: np.ndarray,
+) -> tuple[dict[str, Any], np.ndarray]:
+    """Fit one model on one fold; return a row of scores and the predictions."""
+    fitted = fit_grouped(clone(pipeline), X.iloc[train], y.iloc[train], donors.iloc[train])
+    predicted, truth = fitted.predict(X.iloc[test]), y.iloc[test]
+    row = {
+        "model": name,
+        "fold": fold,
+        "accuracy": accuracy_score(truth, predicted),
+        "macro_f1": f1_score(truth, predicted, average="macro"),
+        **open_gates(fitted, X.iloc[test]),
+    }
+    return row, predicted
 
 
 def fit_grouped(pipeline: Pipeline, X: pd.DataFrame, y: pd.Series, donors: pd.Series) -> Pipeline:

@@ -10,7 +10,7 @@ import torch
 from joblib import Parallel, delayed
 from torch import Tensor, nn
 from torch.nn import functional as F
-from tqdm.auto import tqdm
+from tqdm import tqdm
 
 from lspin.gates import open_probability
 from lspin.network import PackedLSPIN

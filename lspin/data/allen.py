@@ -31,7 +31,7 @@ from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 import pandas as pd
-from tqdm.auto import tqdm
+from tqdm import tqdm
 
 from lspin.data.tables import (
     RELEASED_FEATURES,

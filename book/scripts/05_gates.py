@@ -1,0 +1,412 @@
+# ---
+# jupyter:
+#   kernelspec:
+#     display_name: Python 3 (ipykernel)
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # Which measurements made the model call this cell Pvalb+?
+#
+# ## Overview
+#
+# A trained LSPIN {cite}`yang2022lspin,ophir2023` gives every cell its own answer to this question:
+# the gates that are open for that cell, and what comes of closing them. In this chapter we read
+# them, first for one cell, then for whole classes, and then for any cell you click. Then we ask
+# what the answer is worth, because an explanation that looks good and one that is right are two
+# things.
+#
+# ## Prerequisites
+#
+# | Concept | Importance | Where |
+# | --- | --- | --- |
+# | Gates, and why some stay closed | Necessary | {doc}`03_training` |
+# | What the measurements mean | Necessary | {doc}`02_features` |
+# | Donors never straddle a split | Necessary | {doc}`01_fetching_cells` |
+# | Jaccard overlap of two sets | Helpful | explained below |
+#
+# - **Time to learn**: 30 minutes
+
+# %%
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+from sklearn.pipeline import make_pipeline
+
+from lspin import LSPINClassifier, load_cells
+from lspin.evaluation import donor_folds, fit_grouped
+from lspin.explorer import (
+    explain_cells,
+    gated_probabilities,
+    live_explorer,
+    open_gates_of,
+    static_explorer,
+)
+from lspin.features import FEATURES, model_inputs
+
+cells = load_cells()
+print(cells.banner())
+
+# %% [markdown]
+# ## Fit on some donors, explain others
+#
+# A network can memorise the cells it was trained on, and for a memorised cell any gate will do. So
+# the cells that we explain come from donors that the model has never met.
+
+# %%
+train, test = donor_folds(cells.y, cells.donors)[0]
+seen, held_out = cells.select(cells.X.index[train]), cells.select(cells.X.index[test])
+assert not set(seen.donors) & set(held_out.donors)
+
+
+def train_lspin(random_state):
+    model = LSPINClassifier(random_state=random_state, verbose=1)
+    return fit_grouped(make_pipeline(model_inputs(seen.X), model), seen.X, seen.y, seen.donors)
+
+
+pipeline = train_lspin(random_state=0)
+print(f"accuracy on {len(held_out)} held-out cells: {pipeline.score(held_out.X, held_out.y):.3f}")
+
+# %% [markdown]
+# `explain_cells` writes down in two tables what the model predicted for each of them, and what it
+# did with every measurement.
+
+# %%
+predictions, gates = explain_cells(pipeline, held_out.X, held_out.y)
+predictions.head(3).round(2)
+
+# %%
+gates.head(3).round(2)
+
+# %% [markdown]
+# The columns of the second table:
+#
+# | column | meaning |
+# | --- | --- |
+# | `value` | what was measured, in its unit; empty if it was not |
+# | `z` | the same, in standard deviations from the mean of the training cells |
+# | `gate` | how far the gate is open, from 0 to 1, averaged over the networks of the ensemble |
+# | `members` | how many of the networks opened it at all |
+# | `effect` | how much probability the predicted class loses when this gate alone is closed |
+#
+# To close a gate is to put the mean of the training cells in the place of the measurement.
+#
+# ## One cell
+#
+# Take the cells that are Pvalb+ and were called Pvalb+, and of these the one whose probability is
+# in the middle: neither the best example nor the worst.
+
+# %%
+hits = predictions.query("`class` == 'Pvalb+' and predicted == 'Pvalb+'")
+this_cell = hits["Pvalb+"].sort_values().index[len(hits) // 2]
+opened = open_gates_of(gates, this_cell)
+print(f"cell {this_cell}: Pvalb+ with probability {predictions.loc[this_cell, 'Pvalb+']:.0%}")
+print(
+    f"{len(opened)} of {pipeline[-1].n_features_in_} gates were opened by at least one of "
+    f"{pipeline[-1].n_members} networks, {(opened['gate'] >= 0.5).sum()} are half open or more"
+)
+
+# %%
+named = opened.rename(index=lambda name: FEATURES[name].axis_label)
+named.head(3).round(2)
+
+# %% [markdown]
+# These three are the short answer: the measurements that the name Pvalb+ leaned on most. An open
+# gate alone is no reason. It says that the networks *looked*, and not what they made of it: a gate
+# can be wide open and change little, because another measurement says the same, and an effect can
+# be negative, when the measurement spoke against the class that won.
+
+# %% mystnb={"image": {"alt": "Two bar charts side by side for one cell called Pvalb+, one row per measurement, ordered from the largest effect to the smallest. Left: how much probability of Pvalb+ is lost when the gate is closed; a few bars are long, most are short. Right: how far each gate is open; these bars are in no clear order."}}
+top = named.head(12).iloc[::-1]
+fig, (left, right) = plt.subplots(1, 2, figsize=(8, 3.8), sharey=True, layout="constrained")
+left.barh(top.index, 100 * top["effect"], color="0.3")
+left.axvline(0, color="black", linewidth=0.8)
+left.set(xlabel="P(Pvalb+) lost when closed\n(percentage points)")
+right.barh(top.index, top["gate"], color="0.7")
+right.set(xlabel="gate (1 = fully open)", xlim=(0, 1))
+fig.suptitle(f"Cell {this_cell}. {cells.banner()}", fontsize=8, color="0.4")
+plt.show()
+
+# %% [markdown]
+# Is the effect really what it claims to be? We close the first of these gates by hand and predict
+# again.
+
+# %%
+inputs = pipeline[:-1].transform(held_out.X)
+first = opened.index[0]
+without = gated_probabilities(pipeline[-1], inputs.loc[[this_cell]], inputs.columns != first)
+before = predictions.loc[this_cell, "Pvalb+"]
+after = without[0, list(pipeline.classes_).index("Pvalb+")]
+assert np.isclose(before - after, opened.loc[first, "effect"])
+print(f"without {FEATURES[first].label}: {before:.1%} -> {after:.1%}")
+
+# %% [markdown]
+# ## The gates of a class
+#
+# Do cells that get the same name get it for the same reasons? For each class that the model can
+# answer, we take the cells that it gave that name, and ask how often each gate was open: the share
+# of all (cell, network) pairs. The rows are the fifteen gates that are open most often.
+
+# %%
+n_members = pipeline[-1].n_members
+share = (gates["members"] / n_members).unstack("feature")
+by_class = share.groupby(predictions["predicted"]).mean().T
+often = share.mean().nlargest(15).index
+
+# %% mystnb={"image": {"alt": "Heatmap with fifteen measurements as rows and the five predicted classes as columns. Each square gives the share of cells and networks in which the gate was open; darker is more often. Some rows are dark throughout, others only for some classes."}}
+fig, ax = plt.subplots(figsize=(7, 5.2), layout="constrained")
+image = ax.imshow(by_class.loc[often], cmap="Greys", vmin=0, vmax=1, aspect="auto")
+ax.set_xticks(range(by_class.shape[1]), by_class.columns)
+ax.set_yticks(range(len(often)), [FEATURES[name].label for name in often])
+for i, j in np.ndindex(len(often), by_class.shape[1]):
+    value = by_class.loc[often].iloc[i, j]
+    color = "white" if value > 0.5 else "black"
+    ax.text(j, i, f"{value:.0%}", ha="center", va="center", fontsize=8, color=color)
+ax.set_xlabel("class that the model answered")
+fig.colorbar(image, label="share of cells and networks with this gate open")
+fig.suptitle(cells.banner(), fontsize=8, color="0.4")
+plt.show()
+
+# %% [markdown]
+# Read it along the rows. A row that is the same everywhere is a measurement that the model always
+# consults, whatever the cell. Rows that differ are the *local* part of LSPIN:
+
+# %%
+spread = by_class.max(axis=1) - by_class.min(axis=1)
+for name in spread.nlargest(3).index:
+    most, least = by_class.loc[name].idxmax(), by_class.loc[name].idxmin()
+    print(
+        f"{FEATURES[name].label}: open for {by_class.loc[name, most]:.0%} of {most}, "
+        f"{by_class.loc[name, least]:.0%} of {least}"
+    )
+
+# %% [markdown]
+# ## Any cell: click one
+#
+# Below are some 30 held-out cells of each class, spread out by the two measurements that have the
+# largest effect on average. Click a cell, or choose it from the list: the bars show what the model
+# made of it. Try cells that lie among those of another class, and look for one that was called
+# wrongly.
+
+# %%
+shown = held_out.y.sample(frac=1, random_state=0).groupby(held_out.y).head(30).index
+shown = shown.union([this_cell])
+x, y = gates["effect"].groupby("feature").mean().nlargest(2).index
+static_explorer(
+    predictions.loc[shown], gates.loc[shown], x=x, y=y, selected=this_cell, source=cells.banner()
+)
+
+# %% [markdown]
+# ## Live: close the gates yourself
+#
+# The chart above can only show what was computed beforehand. With Python behind the page you can
+# intervene. Choose a cell and move the slider: all gates that are less open than its value are
+# closed, and the model predicts again from what is left. How many measurements does this cell
+# need?
+#
+# ```{admonition} Reading this in the built book?
+# :class: note
+# Then there is no Python behind the page, and the sliders are left out. Open this chapter with the
+# rocket at the top of the page, or in JupyterLab, and run all cells ({doc}`running`).
+# ```
+
+# %% tags=["remove-output"]
+live_explorer(pipeline, held_out.X, held_out.y)
+
+# %% [markdown]
+# What the slider does to one cell can be done to all of them at once:
+
+# %%
+width = gates["gate"].unstack()[inputs.columns]
+rows = []
+for threshold in (0.0, 0.25, 0.5, 0.75):
+    keep = (width > 0) & (width >= threshold)
+    left = gated_probabilities(pipeline[-1], inputs, keep.to_numpy())
+    answer = pipeline.classes_[left.argmax(axis=1)]
+    rows.append(
+        {
+            "close gates below": threshold,
+            "gates left per cell (median)": keep.sum(axis=1).median(),
+            "same answer as with all": np.mean(answer == predictions["predicted"]),
+            "accuracy": np.mean(answer == held_out.y),
+        }
+    )
+pd.DataFrame(rows).set_index("close gates below").round(3)
+
+# %% [markdown]
+# ## What the gates do not tell
+#
+# **They are the model's reasons, not the neuron's.** A cell that is called by the wrong name has
+# gates too, and they look just as convincing:
+
+# %%
+is_right = predictions["class"] == predictions["predicted"]
+half_open = (gates["gate"] >= 0.5).groupby("specimen_id").sum()
+for name, mask in (("right", is_right), ("wrong", ~is_right)):
+    print(
+        f"{mask.sum()} cells called by the {name} name: "
+        f"{half_open[mask].median():.0f} gates at least half open (median)"
+    )
+
+# %% [markdown]
+# **The ensemble consults more than any of its networks.** The prediction is an average over
+# networks, and each has its own gates. What none of them opened had no part in it; everything else
+# may have had.
+
+# %%
+per_network = gates["members"].groupby("specimen_id").sum() / n_members
+by_any = (gates["members"] > 0).groupby("specimen_id").sum()
+print(
+    f"open gates per cell: {per_network.median():.0f} in one network, "
+    f"{by_any.median():.0f} in at least one of {n_members} (medians)"
+)
+
+# %% [markdown]
+# **A closed gate was still read.** The predictor sees only what the gates let through, but the
+# gating network sees *all* measurements when it chooses which gates to open. Which gates are open
+# can itself carry information about the cell.
+#
+# **Another seed, other reasons?** We train a second ensemble on the same cells, with nothing
+# changed but the random numbers, and compare what the two give as reasons for the same cell: once
+# the *open gates* (those that at least half of the networks opened), once the *three strongest*
+# (the three measurements with the largest effect). Two sets are compared by their Jaccard overlap:
+# what is in both as a share of what is in either. To judge the result we also compare with sets
+# that should *not* agree:
+#
+# - the second set is that of another cell with the same answer;
+# - the second set is that of any other cell;
+# - the second set is as large as before, but drawn at random.
+
+# %%
+again = train_lspin(random_state=1)
+predictions_again, gates_again = explain_cells(again, held_out.X, held_out.y)
+agreement = np.mean(predictions_again["predicted"] == predictions["predicted"])
+print(f"the two ensembles give the same answer for {agreement:.0%} of cells")
+assert agreement > 0.9
+
+
+# %%
+def jaccard(a, b):
+    """Mean overlap of two sets per cell, (cells, measurements) each; empty pairs do not count."""
+    either = (a | b).sum(axis=1)
+    return ((a & b).sum(axis=1)[either > 0] / either[either > 0]).mean()
+
+
+def open_sets(gates):
+    return (gates["members"] >= n_members / 2).unstack().to_numpy()
+
+
+def strongest_sets(gates):
+    return (gates["effect"].unstack().rank(axis=1, ascending=False) <= 3).to_numpy()
+
+
+# %%
+rng = np.random.default_rng(0)
+anyone = rng.permutation(len(held_out))
+row = pd.Series(np.arange(len(held_out)), index=held_out.y.index)
+same_answer = row.groupby(predictions["predicted"]).transform(rng.permutation)
+
+overlap = {}
+for name, sets in (("open gates", open_sets), ("three strongest", strongest_sets)):
+    a, b = sets(gates), sets(gates_again)
+    overlap[name] = {
+        "the same cell": jaccard(a, b),
+        "another cell, same answer": jaccard(a, b[same_answer]),
+        "any other cell": jaccard(a, b[anyone]),
+        "chance": jaccard(a, rng.permuted(b, axis=1)),
+    }
+overlap = pd.DataFrame(overlap)
+overlap.round(2)
+
+# %% mystnb={"image": {"alt": "Two bar charts of the mean Jaccard overlap between the reasons of two ensembles, for the same cell, another cell with the same answer, any other cell, and chance. For the three strongest measurements the same cell has clearly the longest bar. For the open gates all but chance are compared in the same way."}}
+fig, axes = plt.subplots(1, 2, figsize=(8, 2.2), sharey=True, layout="constrained")
+for ax, name in zip(axes, overlap, strict=True):
+    ax.barh(overlap.index[::-1], overlap[name].iloc[::-1], color="0.4")
+    ax.set(title=name, xlabel="Jaccard overlap, two seeds", xlim=(0, 1))
+fig.suptitle(cells.banner(), fontsize=8, color="0.4")
+plt.show()
+
+# %% [markdown]
+# Read each panel from the top. If the first bar is no longer than the second and third, then what
+# is compared tells about the model and not about the cell. The *three strongest* pass this test:
+
+# %%
+strongest = overlap["three strongest"]
+assert strongest["another cell, same answer"] < strongest["the same cell"] < 0.8
+is_open = pipeline[-1].member_gates(inputs) > 0
+varies = is_open.any(axis=1) & ~is_open.all(axis=1)
+print(
+    f"three strongest: {strongest['the same cell']:.2f} for the same cell, "
+    f"{strongest['any other cell']:.2f} for any other"
+)
+print(
+    f"open gates: {overlap.loc['the same cell', 'open gates']:.2f} for the same cell, "
+    f"{overlap.loc['any other cell', 'open gates']:.2f} for any other"
+)
+print(f"gates that a network opens for some cells and not for others: {varies.mean():.0%}")
+
+# %% [markdown]
+# but they are far from 1, although the two ensembles hardly ever differ about the answer. That is
+# no paradox: many measurements of a neuron say the same thing, and where two do, it is left to
+# chance which of them a network pays for. So read the reasons of a cell as *measurements that were
+# enough for this model*, not as *the measurements that matter*. And for the open gates compare the
+# two numbers above before you call them local: a network may simply have its favourites, and open
+# the same gates whoever comes.
+#
+# ## Take-away
+#
+# - Explain cells of donors that the model has not seen.
+# - An open gate says that the model looked; the effect of closing it says what it made of it.
+# - Wrong answers come with reasons, too. Gates explain the model, and the model may be wrong.
+# - Before you believe a reason, change the seed, and compare with chance and with other cells.
+#
+# ## Exercises
+#
+# **1.** Is the widest gate the one that matters most? For how many held-out cells is the widest
+# gate also the one with the largest effect?
+#
+# ```{dropdown} Solution
+# Compare the two places for each cell. If width and effect were the same thing, the share would be
+# one; if they had nothing to do with each other, it would be about one in the number of open
+# gates. In case of a tie, `idxmax` takes the first.
+# ```
+
+# %% tags=["hide-cell"]
+widest = gates["gate"].unstack().idxmax(axis=1)
+decisive = gates["effect"].unstack().idxmax(axis=1)
+print(
+    f"the widest gate has the largest effect in {np.mean(widest == decisive):.0%} of cells; "
+    f"unrelated, it would be about {(1 / by_any).mean():.0%}"
+)
+
+# %% [markdown]
+# **2.** A cell was called by the wrong name. How often was there *one* open gate without which it
+# would have been called by the right one?
+#
+# ```{dropdown} Solution
+# Close every gate in turn, for all wrong cells at once, and note which cells get the right name.
+# Such a gate points to a measurement worth looking at in the recording. But beware: with dozens of
+# gates to try, some answer close to the border flips whatever is closed.
+# ```
+
+# %% tags=["hide-cell"]
+wrong = inputs[~is_right]
+repaired = np.zeros(len(wrong), dtype=bool)
+for name in inputs.columns:
+    answer = gated_probabilities(pipeline[-1], wrong, inputs.columns != name).argmax(axis=1)
+    repaired |= pipeline.classes_[answer] == held_out.y[~is_right]
+print(f"{repaired.sum()} of {len(wrong)} wrong answers become right when one gate is closed")
+
+# %% [markdown]
+# ## What's next?
+#
+# You have gone from a table of recordings to the reasons for a single answer. Now change
+# something: another cohort ({doc}`01_fetching_cells`), other inputs ({doc}`02_features`), another
+# price of an open gate ({doc}`03_training`), and see which of the reasons survive.
+#
+# ## References
+#
+# ```{bibliography}
+# :filter: docname in docnames
+# ```

@@ -1,0 +1,438 @@
+"""Look into the gates cell by cell: as tables, live in Jupyter, and on a page without a kernel.
+
+The tables of `explain_cells` are what the two explorers show. `live_explorer` needs a running
+Python and answers to sliders; `static_explorer` is a chart that carries its own data and its own
+JavaScript, so that it works in the built book with no kernel and no network.
+"""
+
+from __future__ import annotations
+
+from html import escape
+
+import altair as alt
+import ipywidgets as widgets
+import numpy as np
+import pandas as pd
+import torch
+from IPython.display import HTML
+from sklearn.pipeline import Pipeline
+
+from lspin.estimator import LSPINClassifier
+from lspin.features import FEATURES
+from lspin.plots import CLASS_COLORS, CLASS_MARKERS
+
+SHAPES = {"o": "circle", "s": "square", "^": "triangle-up", "v": "triangle-down", "D": "diamond"}
+"""The names that Altair has for Matplotlib's markers."""
+
+N_LISTED = 12
+"""How many gates the live explorer lists."""
+
+STYLE = """<style>
+.gate-explorer { overflow-x: auto; }
+.gate-explorer .vega-embed { flex-direction: column; }
+.gate-explorer .vega-bindings { order: -1; margin-bottom: 0.5em; }
+</style>"""
+"""The list of cells above the chart, and a narrow screen scrolls instead of squeezing it."""
+
+
+@torch.no_grad()
+def gated_probabilities(model: LSPINClassifier, Z: pd.DataFrame, keep: np.ndarray) -> np.ndarray:
+    """Class probabilities with some gates closed by hand, in every member of the ensemble.
+
+    The gating network is left alone: the other gates stay as they were.
+
+    Parameters
+    ----------
+    model : LSPINClassifier
+        Fitted.
+    Z : DataFrame, shape (n, d)
+        Cells, standardised as in `fit`.
+    keep : ndarray of bool, shape (d,) or (n, d)
+        False closes a gate; True leaves it as the model set it.
+
+    Returns
+    -------
+    ndarray, shape (n, n_classes)
+        Rows sum to 1; with all True, `predict_proba`.
+    """
+    gated = Z.to_numpy() * model.member_gates(Z) * keep
+    logits = model.network_.predict_gated(
+        torch.tensor(gated, dtype=torch.float32, device=model.device)
+    )
+    return logits.double().softmax(dim=2).mean(dim=0).cpu().numpy()
+
+
+def explain_cells(
+    pipeline: Pipeline, X: pd.DataFrame, y: pd.Series
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Tabulate what the model predicted for each cell, and through which gates.
+
+    Parameters
+    ----------
+    pipeline : Pipeline
+        `lspin.features.model_inputs` followed by an `LSPINClassifier`, fitted.
+    X : DataFrame, shape (n, n_columns)
+        Cells as loaded; explain only cells of donors that the pipeline was not fitted on.
+    y : Series, shape (n,)
+        Their classes.
+
+    Returns
+    -------
+    predictions : DataFrame, shape (n, 2 + n_classes)
+        By ``specimen_id``: the true ``class``, the ``predicted`` one, and the
+        probability of each class.
+    gates : DataFrame, shape (n * d, 5)
+        By ``specimen_id`` and ``feature``:
+
+        - ``value``, in the unit that `lspin.features.FEATURES` gives; NaN if not measured;
+        - ``z``, the same standardised, as the model saw it before the gate;
+        - ``gate``, in [0, 1], averaged over the ensemble;
+        - ``members``, how many networks of the ensemble opened it at all;
+        - ``effect``, how much probability the predicted class loses when this gate alone is
+          closed. Negative: the open gate spoke against the prediction.
+
+    Raises
+    ------
+    ValueError
+        If the last step of the pipeline is not an `LSPINClassifier`.
+    """
+    model = _model(pipeline)
+    Z = _inputs(pipeline, X)
+    member_gates = model.member_gates(Z)
+    probability = model.predict_proba(Z)
+    winner = probability.argmax(axis=1)
+    cell = np.arange(len(Z))
+
+    effect = np.zeros(Z.shape)
+    for j in np.flatnonzero(member_gates.any(axis=(0, 1))):
+        without = gated_probabilities(model, Z, np.arange(Z.shape[1]) != j)
+        effect[:, j] = probability[cell, winner] - without[cell, winner]
+
+    predictions = pd.DataFrame(probability, index=X.index, columns=model.classes_)
+    predictions.insert(0, "class", y)
+    predictions.insert(1, "predicted", model.classes_[winner])
+    columns = {
+        "value": _values(pipeline, X)[Z.columns].to_numpy(),
+        "z": Z.to_numpy(),
+        "gate": member_gates.mean(axis=0),
+        "members": (member_gates > 0).sum(axis=0),
+        "effect": effect,
+    }
+    index = pd.MultiIndex.from_product([X.index, Z.columns], names=["specimen_id", "feature"])
+    gates = pd.DataFrame({name: table.ravel() for name, table in columns.items()}, index=index)
+    return predictions, gates
+
+
+def open_gates_of(gates: pd.DataFrame, specimen_id: int) -> pd.DataFrame:
+    """Return the rows of `gates` that are open for one cell, largest effect first, by feature."""
+    cell = gates.loc[specimen_id]
+    return cell[cell["gate"] > 0].sort_values("effect", ascending=False)
+
+
+def gate_chart(
+    predictions: pd.DataFrame,
+    gates: pd.DataFrame,
+    *,
+    x: str,
+    y: str,
+    selected: int,
+    source: str,
+    n_gates: int = 8,
+) -> alt.VConcatChart:
+    """Draw the chart of `static_explorer`; the parameters are the same."""
+    classes = list(predictions.columns[2:])
+    cells = pd.DataFrame(
+        {
+            "cell": predictions.index.astype(str),
+            "class": predictions["class"],
+            "title": [_cell_title(i, row) for i, row in predictions.iterrows()],
+            "x": gates["value"].unstack()[x].round(4),
+            "y": gates["value"].unstack()[y].round(4),
+        }
+    ).sort_values(["class", "cell"])
+    pick = alt.selection_point(
+        name="pick",
+        fields=["cell"],
+        value=[{"cell": str(selected)}],
+        # A list beside the points: a keyboard can use it, and cells without x or y are in it.
+        bind=alt.binding_select(
+            options=cells["cell"].tolist(), labels=cells["title"].tolist(), name="Cell: "
+        ),
+        on="click",
+        nearest=True,
+        toggle=False,
+        clear=False,
+        empty=False,
+    )
+    color = alt.Scale(domain=classes, range=[CLASS_COLORS[name] for name in classes])
+    shape = alt.Scale(domain=classes, range=[SHAPES[CLASS_MARKERS[name]] for name in classes])
+    legend = alt.Legend(title=None, orient="bottom", columns=3)
+    scatter = (
+        alt.Chart(cells.dropna(), title="Cells: click one", width=300, height=240)
+        .mark_point(filled=True, opacity=1)
+        .encode(
+            x=alt.X("x", title=FEATURES[x].axis_label).scale(zero=False),
+            y=alt.Y("y", title=FEATURES[y].axis_label).scale(zero=False),
+            color=alt.Color("class", scale=color, legend=legend),
+            shape=alt.Shape("class", scale=shape, legend=legend),
+            size=alt.condition(pick, alt.value(260), alt.value(70)),
+            stroke=alt.condition(pick, alt.value("black"), alt.value("white")),
+        )
+        .add_params(pick)
+    )
+    probabilities = (
+        alt.Chart(_probability_rows(predictions), title="What the model says", height=240)
+        .transform_filter(pick)
+        .mark_bar()
+        .encode(
+            x=alt.X("probability").scale(domain=[0, 1]).axis(format="%"),
+            y=alt.Y("class", sort=classes, title=None),
+            color=alt.Color("class", scale=color, legend=None),
+            tooltip=["class", alt.Tooltip("probability", format=".1%")],
+        )
+        .properties(width=160)
+    )
+    rows = _gate_rows(gates, n_gates)
+    strongest = alt.Chart(rows, height=24 * n_gates).transform_filter(pick)
+    measurement = alt.Y(
+        "measurement", axis=None, sort=alt.EncodingSortField("effect", order="descending")
+    )
+    names = strongest.mark_text(align="left", x=0).encode(y=measurement, text="measurement")
+    effects = strongest.mark_bar(color="#555").encode(
+        x=alt.X("effect", title="probability lost without it")
+        .scale(domain=[rows["effect"].min(), rows["effect"].max()])  # the same for every cell
+        .axis(format="%"),
+        y=measurement,
+        tooltip=["measurement", alt.Tooltip("effect", format=".1%")],
+    )
+    openness = strongest.mark_bar(color="#aaa").encode(
+        x=alt.X("gate", title="gate (1 = fully open)").scale(domain=[0, 1]),
+        y=measurement,
+        tooltip=["measurement", "gate", "members"],
+    )
+    above = alt.hconcat(scatter, probabilities, spacing=30).resolve_scale(
+        color="independent", shape="independent"
+    )
+    title = alt.TitleParams(f"Its {n_gates} open gates with the largest effect", anchor="start")
+    below = alt.hconcat(
+        names.properties(width=250, title=title),
+        effects.properties(width=150),
+        openness.properties(width=150),
+    )
+    return (
+        alt.vconcat(above, below)
+        .properties(
+            title=alt.TitleParams("Which measurements decided?", subtitle=source),
+            background="white",
+            description=(
+                "Interactive chart. A scatter of held-out cells; the selected cell's class "
+                "probabilities, its open gates with the largest effect and the measured values, "
+                "and how much probability is lost when each gate is closed. Choose a cell by "
+                f"clicking it or from the list above the chart. {source}"
+            ),
+        )
+        .configure_view(stroke=None)
+    )
+
+
+def static_explorer(
+    predictions: pd.DataFrame,
+    gates: pd.DataFrame,
+    *,
+    x: str,
+    y: str,
+    selected: int,
+    source: str,
+    n_gates: int = 8,
+) -> HTML:
+    """Show an explorer that works without Python behind it and without a network.
+
+    The page grows by 0.9 MB, the charting library: one explorer a page is enough.
+
+    Parameters
+    ----------
+    predictions, gates : DataFrame
+        From `explain_cells`. Some 150 cells keep the page small and the points apart.
+    x, y : str
+        The two features to spread the cells over.
+    selected : int
+        The ``specimen_id`` shown before anything is clicked.
+    source : str
+        Where the cells come from, one sentence for the chart's subtitle.
+    n_gates : int
+        How many open gates to show of the selected cell, those with the largest effect.
+
+    Returns
+    -------
+    HTML
+        For a notebook to display.
+
+    Raises
+    ------
+    ValueError
+        If `selected` is not one of the cells, or `x` or `y` not one of the features.
+    """
+    if selected not in predictions.index:
+        raise ValueError(f"selected={selected!r} is none of the {len(predictions)} cells given.")
+    features = gates.index.unique("feature")
+    for name in (x, y):
+        if name not in features:
+            raise ValueError(f"{name!r} is no model input; there are {list(features)}.")
+    chart = gate_chart(
+        predictions, gates, x=x, y=y, selected=selected, source=source, n_gates=n_gates
+    )
+    page = chart.to_html(
+        inline=True, fullhtml=False, embed_options={"renderer": "svg", "actions": False}
+    )
+    return HTML(f'{STYLE}<div class="gate-explorer">{page}</div>')
+
+
+def live_explorer(pipeline: Pipeline, X: pd.DataFrame, y: pd.Series) -> widgets.VBox:
+    """Show an explorer that closes gates while you watch; needs a running Python.
+
+    Choose a cell, then raise the threshold: gates whose mean over the ensemble is below it are
+    closed, and the class probabilities are computed again from what is left.
+
+    Parameters
+    ----------
+    pipeline, X, y
+        As in `explain_cells`.
+
+    Returns
+    -------
+    VBox
+        For a notebook to display.
+    """
+    model = _model(pipeline)
+    Z = _inputs(pipeline, X)
+    predictions, gates = explain_cells(pipeline, X, y)
+
+    def cells_of(kind: str) -> list[tuple[str, int]]:
+        of_kind = predictions[predictions["class"] == kind]
+        return [(_cell_title(i, row), i) for i, row in of_kind.iterrows()]
+
+    kind = widgets.Dropdown(options=sorted(y.unique()), description="true class")
+    cell = widgets.Dropdown(options=cells_of(kind.value), description="cell")
+    threshold = widgets.FloatSlider(
+        0.0, min=0.0, max=1.0, step=0.05, description="close below", readout_format=".2f"
+    )
+    view = widgets.HTML()
+
+    def list_cells(_: object) -> None:
+        cell.options = cells_of(kind.value)
+
+    def draw(_: object = None) -> None:
+        rows = open_gates_of(gates, cell.value)
+        keep = gates.loc[cell.value, "gate"].to_numpy() >= threshold.value
+        left = gated_probabilities(model, Z.loc[[cell.value]], keep)[0]
+        view.value = _probability_html(
+            predictions.loc[cell.value], dict(zip(model.classes_, left, strict=True))
+        ) + _gates_html(rows[rows["gate"] >= threshold.value], len(rows))
+
+    kind.observe(list_cells, "value")
+    cell.observe(draw, "value")
+    threshold.observe(draw, "value")
+    draw()
+    return widgets.VBox([widgets.HBox([kind, cell, threshold]), view])
+
+
+def _model(pipeline: Pipeline) -> LSPINClassifier:
+    model = pipeline[-1]
+    if not isinstance(model, LSPINClassifier):
+        raise ValueError(
+            "Gates are explained for a pipeline that ends in an LSPINClassifier; "
+            f"this one ends in {type(model).__name__}."
+        )
+    return model
+
+
+def _inputs(pipeline: Pipeline, X: pd.DataFrame) -> pd.DataFrame:
+    """Standardise the cells as the model sees them, shape (n, d)."""
+    names = pipeline[:-1].get_feature_names_out()
+    return pd.DataFrame(np.asarray(pipeline[:-1].transform(X)), X.index, names)
+
+
+def _values(pipeline: Pipeline, X: pd.DataFrame) -> pd.DataFrame:
+    """Return the model inputs before logarithm and scaling, in their units, NaN where missing."""
+    steps = pipeline[0].named_steps
+    return steps["engineer"].transform(X) if "engineer" in steps else X
+
+
+def _cell_title(specimen_id: int, prediction: pd.Series) -> str:
+    return f"{specimen_id}: {prediction['class']}, called {prediction['predicted']}"
+
+
+def _measurement(feature: str, value: float) -> str:
+    """Write a measurement with its unit, as "time constant: 12.3 ms"."""
+    about = FEATURES[feature]
+    if np.isnan(value):
+        return f"{about.label}: not measured"
+    return f"{about.label}: {value:.4g} {about.unit}".rstrip()
+
+
+def _probability_rows(predictions: pd.DataFrame) -> pd.DataFrame:
+    """Class probabilities as one row per cell and class, for the chart."""
+    table = predictions.iloc[:, 2:].round(4).rename_axis("cell").reset_index()
+    return table.astype({"cell": str}).melt("cell", var_name="class", value_name="probability")
+
+
+def _gate_rows(gates: pd.DataFrame, n_gates: int) -> pd.DataFrame:
+    """Keep each cell's open gates with the largest effect, one row per gate, for the chart."""
+    rows = gates[gates["gate"] > 0].sort_values("effect", ascending=False, key=abs)
+    rows = rows.groupby("specimen_id", sort=False).head(n_gates).reset_index()
+    return pd.DataFrame(
+        {
+            "cell": rows["specimen_id"].astype(str),
+            "measurement": list(map(_measurement, rows["feature"], rows["value"])),
+            "gate": rows["gate"].round(3),
+            "members": rows["members"],
+            "effect": rows["effect"].round(4),
+        }
+    )
+
+
+def _bar(share: float) -> str:
+    return (
+        '<div aria-hidden="true" style="display: inline-block; height: 0.8em; '
+        f'width: {8 * share:.2f}em; background: #0072b2"></div>'
+    )
+
+
+def _table(caption: str, header: list[str], rows: list[list[str]]) -> str:
+    head = "".join(f'<th scope="col">{name}</th>' for name in header)
+    body = "".join(f"<tr>{''.join(f'<td>{c}</td>' for c in cells)}</tr>" for cells in rows)
+    return (
+        '<table style="margin: 0.5em 0; border-spacing: 1em 0">'
+        f'<caption style="white-space: nowrap">{caption}</caption>'
+        f"<tr>{head}</tr>{body}</table>"
+    )
+
+
+def _probability_html(prediction: pd.Series, left: dict[str, float]) -> str:
+    """Probabilities with all gates, and with those left after closing some."""
+    rows = [
+        [escape(name), f"{prediction[name]:.0%}", f"{share:.0%}", _bar(share)]
+        for name, share in left.items()
+    ]
+    now = max(left, key=lambda name: left[name])
+    caption = (
+        f"True class {escape(prediction['class'])}; "
+        f"called {escape(prediction['predicted'])} with all gates, {escape(now)} with those left"
+    )
+    return _table(caption, ["class", "all gates", "gates left", ""], rows)
+
+
+def _gates_html(left: pd.DataFrame, n_open: int) -> str:
+    """Return the gates left, those with the largest effect listed with what was measured."""
+    rows = [
+        [
+            escape(_measurement(name, row["value"])),
+            f"{row['z']:+.1f}",
+            f"{row['effect']:+.1%}",
+            f"{row['gate']:.2f}",
+            _bar(row["gate"]),
+        ]
+        for name, row in left.head(N_LISTED).iterrows()
+    ]
+    caption = f"{len(left)} of {n_open} open gates left; the {len(rows)} with the largest effect"
+    return _table(caption, ["measurement", "z-score", "effect", "gate", ""], rows)
