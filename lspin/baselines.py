@@ -39,7 +39,5 @@ def baselines(random_state: int | None = 0) -> dict[str, ClassifierMixin]:
             learning_rate=0.1, max_iter=100, random_state=random_state
         ),
         # Strong weight decay instead of early stopping, whose split would ignore donors.
-        "MLP": MLPClassifier(
-            (64, 32), alpha=3.0, learning_rate_init=3e-3, max_iter=1000, random_state=random_state
-        ),
+        "MLP": MLPClassifier((64, 32), alpha=3.0, max_iter=1000, random_state=random_state),
     }

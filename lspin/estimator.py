@@ -57,7 +57,7 @@ class _BaseLSPIN(BaseEstimator):
             Member(train, valid, float(self.lam), int(rng.randint(2**31)))
             for train, valid in splits
         ]
-        self.network_ = fit_members(
+        network = fit_members(
             _tensor(X, self.device),
             torch.as_tensor(target, device=self.device),
             members,
@@ -65,6 +65,8 @@ class _BaseLSPIN(BaseEstimator):
             weight=None if weight is None else _tensor(weight, self.device),
             verbose=self.verbose,
         )
+        # Predict in float64, so that a cell's answer does not depend on the cells beside it.
+        self.network_ = network.double()
 
     def _checked(self, X: ArrayLike) -> np.ndarray:
         check_is_fitted(self)
@@ -74,7 +76,7 @@ class _BaseLSPIN(BaseEstimator):
     def _outputs(self, X: np.ndarray) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
         """Yield outputs (K, m, c) and gates (K, m, d), `ROWS_PER_CALL` rows at a time."""
         for start in range(0, len(X), ROWS_PER_CALL):
-            x = _tensor(X[start : start + ROWS_PER_CALL], self.device)
+            x = torch.tensor(X[start : start + ROWS_PER_CALL], device=self.device)
             with one_torch_thread():
                 output, mu = self.network_(x)
             yield output.cpu(), gate_values(mu).cpu()
@@ -93,7 +95,7 @@ class _BaseLSPIN(BaseEstimator):
             Gates in [0, 1]; 0 is closed.
         """
         parts = [gates for _, gates in self._outputs(self._checked(X))]
-        return torch.cat(parts, dim=1).numpy().astype(np.float64)
+        return torch.cat(parts, dim=1).numpy()
 
     def gates(self, X: ArrayLike) -> np.ndarray:
         """Gates of each cell, averaged over the ensemble.
@@ -109,7 +111,7 @@ class _BaseLSPIN(BaseEstimator):
             Gates in [0, 1]; 0 means that no member looked at the feature.
         """
         parts = [gates.mean(dim=0) for _, gates in self._outputs(self._checked(X))]
-        return torch.cat(parts).numpy().astype(np.float64)
+        return torch.cat(parts).numpy()
 
 
 class LSPINClassifier(ClassifierMixin, _BaseLSPIN):
@@ -215,7 +217,7 @@ class LSPINClassifier(ClassifierMixin, _BaseLSPIN):
             Rows sum to 1; columns in the order of `classes_`.
         """
         parts = [
-            logits.double().softmax(dim=2).mean(dim=0)
+            logits.softmax(dim=2).mean(dim=0)
             for logits, _ in self._outputs(self._checked(X))
         ]
         return torch.cat(parts).numpy()
@@ -271,7 +273,7 @@ class LSPINRegressor(RegressorMixin, _BaseLSPIN):
 
     def predict(self, X: ArrayLike) -> np.ndarray:
         """Return the ensemble's mean prediction for each cell, shape (n,)."""
-        parts = [values.double().mean(dim=0) for values, _ in self._outputs(self._checked(X))]
+        parts = [values.mean(dim=0) for values, _ in self._outputs(self._checked(X))]
         return torch.cat(parts).squeeze(1).numpy() * self._y_scale + self._y_mean
 
 

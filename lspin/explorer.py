@@ -7,6 +7,7 @@ JavaScript, so that it works in the built book with no kernel and no network.
 
 from __future__ import annotations
 
+import json
 from html import escape
 
 import altair as alt
@@ -16,10 +17,12 @@ import pandas as pd
 import torch
 from IPython.display import HTML
 from sklearn.pipeline import Pipeline
+from vl_convert import javascript_bundle
 
 from lspin.estimator import LSPINClassifier
 from lspin.features import FEATURES
 from lspin.plots import CLASS_COLORS, CLASS_MARKERS
+from lspin.threads import one_torch_thread
 
 SHAPES = {"o": "circle", "s": "square", "^": "triangle-up", "v": "triangle-down", "D": "diamond"}
 """The names that Altair has for Matplotlib's markers."""
@@ -28,8 +31,7 @@ N_LISTED = 12
 """How many gates the live explorer lists."""
 
 STYLE = """<style>
-.gate-explorer { overflow-x: auto; }
-.gate-explorer .vega-embed { flex-direction: column; }
+.gate-explorer.vega-embed { display: flex; flex-direction: column; overflow-x: auto; padding: 0; }
 .gate-explorer .vega-bindings { order: -1; margin-bottom: 0.5em; }
 </style>"""
 """The list of cells above the chart, and a narrow screen scrolls instead of squeezing it."""
@@ -55,11 +57,10 @@ def gated_probabilities(model: LSPINClassifier, Z: pd.DataFrame, keep: np.ndarra
     ndarray, shape (n, n_classes)
         Rows sum to 1; with all True, `predict_proba`.
     """
-    gated = Z.to_numpy() * model.member_gates(Z) * keep
-    logits = model.network_.predict_gated(
-        torch.tensor(gated, dtype=torch.float32, device=model.device)
-    )
-    return logits.double().softmax(dim=2).mean(dim=0).cpu().numpy()
+    gated = torch.tensor(Z.to_numpy() * model.member_gates(Z) * keep, device=model.device)
+    with one_torch_thread():
+        logits = model.network_.predict_gated(gated)
+    return logits.softmax(dim=2).mean(dim=0).cpu().numpy()
 
 
 def explain_cells(
@@ -177,6 +178,7 @@ def gate_chart(
             shape=alt.Shape("class", scale=shape, legend=legend),
             size=alt.condition(pick, alt.value(260), alt.value(70)),
             stroke=alt.condition(pick, alt.value("black"), alt.value("white")),
+            order=alt.condition(pick, alt.value(1), alt.value(0)),  # on top of its neighbours
         )
         .add_params(pick)
     )
@@ -281,10 +283,14 @@ def static_explorer(
     chart = gate_chart(
         predictions, gates, x=x, y=y, selected=selected, source=source, n_gates=n_gates
     )
-    page = chart.to_html(
-        inline=True, fullhtml=False, embed_options={"renderer": "svg", "actions": False}
+    # Altair's own to_html(inline=True) puts the library's names into the page's scope, where
+    # they collide with Sphinx's scripts. A function keeps them in, all but window.vegaEmbed.
+    return HTML(
+        f'{STYLE}<div class="gate-explorer"></div>\n'
+        f"<script>(() => {{{javascript_bundle('window.vegaEmbed = vegaEmbed;')}}})();"
+        "vegaEmbed(document.currentScript.previousElementSibling, "
+        f"{_json(chart.to_dict())}, {_json({'renderer': 'svg', 'actions': False})});</script>"
     )
-    return HTML(f'{STYLE}<div class="gate-explorer">{page}</div>')
 
 
 def live_explorer(pipeline: Pipeline, X: pd.DataFrame, y: pd.Series) -> widgets.VBox:
@@ -334,6 +340,11 @@ def live_explorer(pipeline: Pipeline, X: pd.DataFrame, y: pd.Series) -> widgets.
     threshold.observe(draw, "value")
     draw()
     return widgets.VBox([widgets.HBox([kind, cell, threshold]), view])
+
+
+def _json(value: dict) -> str:
+    """Write JSON that can stand inside a script element."""
+    return json.dumps(value).replace("</", "<\\/")
 
 
 def _model(pipeline: Pipeline) -> LSPINClassifier:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 import pandas as pd
@@ -118,13 +119,13 @@ _STIMULUS = {
 # over the sweep's spikes (10 % or more in short squares, where the pulse itself is steep).
 _FIRST_SPIKE = """
 threshold_i_{s} | pA | threshold current, {in_words} | Injected current at which the spike starts.
-threshold_v_{s} | mV | threshold, {in_words} | Voltage where the rise first passes 5 % of its fastest.
+threshold_v_{s} | mV | threshold, {in_words} | Voltage where the rise passes 5 % of its fastest.
 threshold_t_{s} | s | time of threshold, {in_words} | When the spike starts, from the sweep's start.
 peak_v_{s} | mV | peak, {in_words} | Highest voltage of the spike.
 peak_t_{s} | s | time of peak, {in_words} | When the spike peaks, from the sweep's start.
 upstroke_downstroke_ratio_{s} | | upstroke/downstroke, {in_words} | Fastest rise over fastest fall.
 fast_trough_v_{s} | mV | fast trough, {in_words} | Voltage where the fall has slowed to 1 %.
-fast_trough_t_{s} | s | time of fast trough, {in_words} | When the spike ends, from the sweep's start.
+fast_trough_t_{s} | s | time of fast trough, {in_words} | When that is, from the sweep's start.
 trough_v_{s} | mV | trough, {in_words} | Lowest voltage before the next spike.
 trough_t_{s} | s | time of trough, {in_words} | When that is, from the sweep's start.
 slow_trough_v_{s} | mV | slow trough, {in_words} | Lowest voltage of a second, slower dip, if any.
@@ -132,12 +133,16 @@ slow_trough_t_{s} | s | time of slow trough, {in_words} | When that is, from the
 rise_ms_{s} | ms | rise time, {in_words} | From threshold to peak.
 fall_ms_{s} | ms | fall time, {in_words} | From peak to fast trough.
 trough_ms_{s} | ms | time to trough, {in_words} | From peak to trough.
-slow_trough_depth_mv_{s} | mV | slow trough depth, {in_words} | Below the fast trough; 0 if none.
-no_slow_trough_{s} | | no slow trough, {in_words} | 1 if no slow trough follows the spike, else 0.
 """
 
-_DELAY = """
+_LONG_SQUARE_ONLY = """
 delay_ms_long_square | ms | delay at rheobase | From the start of the current to the threshold.
+slow_trough_depth_mv_long_square | mV | slow trough depth, long square | As for the ramp.
+"""
+
+_RAMP_ONLY = """
+slow_trough_depth_mv_ramp | mV | slow trough depth, ramp | Slow below fast trough; 0 without one.
+no_slow_trough_ramp | | no slow trough, ramp | 1 if no slow trough follows the spike, else 0.
 """
 
 _SPIKE_SHAPE = """
@@ -169,7 +174,8 @@ FEATURES: dict[str, Feature] = {
             _STIMULUS[s], _FIRST_SPIKE.format(s=s, in_words=s.replace("_", " "))
         ).items()
     },
-    **_catalogue(_STIMULUS["long_square"], _DELAY),
+    **_catalogue(_STIMULUS["long_square"], _LONG_SQUARE_ONLY),
+    **_catalogue(_STIMULUS["ramp"], _RAMP_ONLY),
     **_catalogue(
         "noise: one sweep of fluctuating current, mean over its spikes",
         _SPIKE_SHAPE.format(of=", noise") + _NOISE_CURRENTS,
@@ -201,8 +207,8 @@ AUTHORS_FEATURES: tuple[str, ...] = tuple(
 _TIMINGS = tuple(name for name in RELEASED_FEATURES if "_t_" in name)
 _REPLACED = {*_TIMINGS, *(f"slow_trough_v_{s}" for s in STIMULI)}
 
-# A slow trough at a short square is missing when any one of a few sweeps lacks it, hence the
-# ramp and the long square only.
+# Not the short square: there the released value is missing as soon as one of several sweeps
+# has no slow trough.
 _SLOW_TROUGH_STIMULI = ("long_square", "ramp")
 
 ENGINEERED_FEATURES: tuple[str, ...] = (
@@ -210,7 +216,7 @@ ENGINEERED_FEATURES: tuple[str, ...] = (
     *(f"{interval}_ms_{s}" for s in STIMULI for interval in ("rise", "fall", "trough")),
     "delay_ms_long_square",
     *(f"slow_trough_depth_mv_{s}" for s in _SLOW_TROUGH_STIMULI),
-    *(f"no_slow_trough_{s}" for s in _SLOW_TROUGH_STIMULI),
+    "no_slow_trough_ramp",
     "no_adaptation",
 )
 """What :class:`ReleasedFeatures` makes of the released features."""
@@ -237,7 +243,7 @@ class ReleasedFeatures(TransformerMixin, BaseEstimator):
     out: the ramp rises steadily, so it repeats the threshold current.
 
     A slow trough is missing where the cell made none. Its voltage is replaced by its depth below
-    the fast trough, 0 without one, and by an indicator. The other indicator marks
+    the fast trough, 0 without one, and for the ramp by an indicator too. Another indicator marks
     cells that fired too few spikes to adapt. Everything else that is missing stays NaN.
 
     Attributes
@@ -302,11 +308,10 @@ class ReleasedFeatures(TransformerMixin, BaseEstimator):
         new["delay_ms_long_square"] = 1000 * (X["threshold_t_long_square"] - STIMULUS_ONSET_S)
         for s in _SLOW_TROUGH_STIMULI:
             # Without a spike nobody knows whether a slow trough would have followed.
-            spike = X[f"peak_v_{s}"].notna()
-            missing = X[f"slow_trough_v_{s}"].isna()
+            none = X[f"slow_trough_v_{s}"].isna() & X[f"peak_v_{s}"].notna()
             depth = X[f"fast_trough_v_{s}"] - X[f"slow_trough_v_{s}"]
-            new[f"slow_trough_depth_mv_{s}"] = depth.mask(missing & spike, 0.0)
-            new[f"no_slow_trough_{s}"] = missing.where(spike)
+            new[f"slow_trough_depth_mv_{s}"] = depth.mask(none, 0.0)
+        new["no_slow_trough_ramp"] = X["slow_trough_v_ramp"].isna().where(X["peak_v_ramp"].notna())
         new["no_adaptation"] = X["adaptation"].isna()
         return X.assign(**new)[list(ENGINEERED_FEATURES)].astype(np.float64)
 
@@ -393,7 +398,7 @@ def model_inputs(columns: Iterable[str] = RELEASED_FEATURES) -> Pipeline:
             ),
         ),
     ]
-    if set(names) & _REPLACED:
+    if set(names) & set(_TIMINGS):
         steps.insert(0, ("engineer", ReleasedFeatures()))
     return Pipeline(steps).set_output(transform="pandas")
 
@@ -448,7 +453,7 @@ def measure_spike(
         raise ValueError(f"The highest point is sample {peak} of {v.size}: no spike in the trace.")
 
     dt_ms = 1000 / sampling_rate_hz
-    dvdt = np.diff(filtfilt(*bessel(4, 10_000, fs=sampling_rate_hz), v)) / dt_ms
+    dvdt = np.diff(filtfilt(*_low_pass(sampling_rate_hz), v)) / dt_ms
     up = int(dvdt[:peak].argmax())
     down = peak + int(dvdt[peak:].argmin())
     still_slow = np.flatnonzero(dvdt[:up] <= 0.05 * dvdt[up])
@@ -500,6 +505,12 @@ def measure_spikes(
         except ValueError as error:
             raise ValueError(f"Cell {cell}: {error}") from error
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis(waveform_mv.index.name)
+
+
+@cache
+def _low_pass(sampling_rate_hz: float) -> tuple[np.ndarray, np.ndarray]:
+    """Coefficients of the 4-pole Bessel filter at 10 kHz."""
+    return bessel(4, 10_000, fs=sampling_rate_hz)
 
 
 def _samples_until(v: np.ndarray, level: float) -> float:

@@ -14,7 +14,7 @@ from lspin.estimator import _inner_splits
 
 CHECKS = [
     check
-    for model in (LSPINClassifier(n_members=2), LSPINRegressor(n_members=2))
+    for model in (LSPINClassifier(n_members=1), LSPINRegressor(n_members=1))
     for check in estimator_checks_generator(model)
 ]
 
@@ -44,15 +44,15 @@ def test_gates_are_the_mean_of_the_members(data, fitted):
     members = fitted.member_gates(X)
     assert members.shape == (3, 300, 8)
     assert members.min() >= 0 and members.max() <= 1
-    np.testing.assert_allclose(fitted.gates(X), members.mean(axis=0), atol=1e-6)
+    np.testing.assert_allclose(fitted.gates(X), members.mean(axis=0))
 
 
 def test_the_prediction_uses_exactly_the_reported_gates(data, fitted):
     X, _ = data
-    gated = torch.tensor(X.to_numpy() * fitted.member_gates(X), dtype=torch.float32)
+    gated = torch.tensor(X.to_numpy() * fitted.member_gates(X))
     with torch.no_grad():
         by_hand = fitted.network_.predict_gated(gated).softmax(dim=2).mean(dim=0).numpy()
-    np.testing.assert_allclose(fitted.predict_proba(X), by_hand, atol=1e-5)
+    np.testing.assert_allclose(fitted.predict_proba(X), by_hand)
 
 
 def test_same_seed_same_model_and_pickles(data, fitted):
@@ -67,8 +67,8 @@ def test_inference_in_pieces_changes_nothing(data, fitted, monkeypatch):
     X, _ = data
     whole = fitted.predict_proba(X), fitted.gates(X)
     monkeypatch.setattr("lspin.estimator.ROWS_PER_CALL", 7)
-    np.testing.assert_allclose(fitted.predict_proba(X), whole[0], atol=1e-6)
-    np.testing.assert_allclose(fitted.gates(X), whole[1], atol=1e-6)
+    np.testing.assert_allclose(fitted.predict_proba(X), whole[0])
+    np.testing.assert_allclose(fitted.gates(X), whole[1])
 
 
 def test_balanced_class_weight_finds_more_of_a_rare_class():
