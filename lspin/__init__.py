@@ -13,6 +13,7 @@ _HOME = {
     "LSPINRegressor": "lspin.estimator",
     "load_cells": "lspin.data",
     "load_spikes": "lspin.data",
+    "lspin_path": "lspin.path",
 }
 __all__ = [*_HOME]
 

@@ -21,6 +21,9 @@ from lspin.training import Member, fit_members
 VALID_FOLDS = 8
 """Each member keeps one row in eight to choose its best step on."""
 
+MAX_VALID = 2048
+"""Validation rows a member looks at; more would cost time and choose no better step."""
+
 ROWS_PER_CALL = 8192
 """Rows sent through the network at once at inference; bounds memory."""
 
@@ -50,9 +53,9 @@ class _BaseLSPIN(BaseEstimator):
         weight: np.ndarray | None,
         groups: ArrayLike | None,
     ) -> None:
-        _check_parameters(self)
+        check_parameters(self.lam, self.n_members, self.device)
         rng = check_random_state(self.random_state)
-        splits = _inner_splits(target, groups, self.n_members, rng)
+        splits = inner_splits(target, groups, self.n_members, rng)
         members = [
             Member(train, valid, float(self.lam), int(rng.randint(2**31)))
             for train, valid in splits
@@ -216,10 +219,7 @@ class LSPINClassifier(ClassifierMixin, _BaseLSPIN):
         ndarray, shape (n, n_classes)
             Rows sum to 1; columns in the order of `classes_`.
         """
-        parts = [
-            logits.softmax(dim=2).mean(dim=0)
-            for logits, _ in self._outputs(self._checked(X))
-        ]
+        parts = [logits.softmax(dim=2).mean(dim=0) for logits, _ in self._outputs(self._checked(X))]
         return torch.cat(parts).numpy()
 
     def predict(self, X: ArrayLike) -> np.ndarray:
@@ -281,26 +281,43 @@ def _tensor(array: np.ndarray, device: str) -> torch.Tensor:
     return torch.tensor(array, dtype=torch.float32, device=device)
 
 
-def _check_parameters(model: _BaseLSPIN) -> None:
-    if not np.isfinite(model.lam) or model.lam < 0:
-        raise ValueError(f"lam must be a finite number >= 0, got {model.lam!r}.")
-    if int(model.n_members) != model.n_members or model.n_members < 1:
-        raise ValueError(f"n_members must be a whole number >= 1, got {model.n_members!r}.")
-    if torch.device(model.device).type == "cuda" and not torch.cuda.is_available():
-        raise ValueError(f"device={model.device!r}, but torch sees no GPU here; use device='cpu'.")
+def check_parameters(lam: float, n_members: int, device: str) -> None:
+    """Raise a ValueError that names the parameter that cannot be used, if there is one."""
+    if not np.isfinite(lam) or lam < 0:
+        raise ValueError(f"lam must be a finite number >= 0, got {lam!r}.")
+    if int(n_members) != n_members or n_members < 1:
+        raise ValueError(f"n_members must be a whole number >= 1, got {n_members!r}.")
+    if torch.device(device).type == "cuda" and not torch.cuda.is_available():
+        raise ValueError(f"device={device!r}, but torch sees no GPU here; use device='cpu'.")
 
 
-def _inner_splits(
+def inner_splits(
     target: np.ndarray,
     groups: ArrayLike | None,
     n_members: int,
     rng: np.random.RandomState,
 ) -> list[tuple[np.ndarray, np.ndarray]]:
-    """One (train, valid) pair of row indices per member.
+    """Split off validation rows for each member of an ensemble.
 
     Stratified by class, grouped by donor where donors are given, and reshuffled
     when the folds of one shuffle are used up. Where the data are too few to set
     any aside, both are all rows.
+
+    Parameters
+    ----------
+    target : ndarray, shape (n,)
+        Class indices (int), or values (float).
+    groups : array-like, shape (n,), optional
+        Donor of each row.
+    n_members : int
+        Number of splits.
+    rng : RandomState
+        Shuffles.
+
+    Returns
+    -------
+    list of (train, valid)
+        Row indices, one pair per member.
     """
     is_classification = not np.issubdtype(target.dtype, np.floating)
     units = len(target) if groups is None else len(np.unique(groups))
@@ -318,4 +335,4 @@ def _inner_splits(
     while len(splits) < n_members:
         folds = splitter(n_folds, shuffle=True, random_state=int(rng.randint(2**31)))
         splits += folds.split(np.zeros(len(target)), target, groups)
-    return splits[:n_members]
+    return [(train, rng.permutation(valid)[:MAX_VALID]) for train, valid in splits[:n_members]]

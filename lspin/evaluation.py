@@ -178,7 +178,7 @@ def fit_grouped(pipeline: Pipeline, X: pd.DataFrame, y: pd.Series, donors: pd.Se
 
 
 def open_gates(pipeline: Pipeline, X: pd.DataFrame) -> dict[str, float]:
-    """Count open gates per cell: of one member, and of the whole ensemble.
+    """Count open gates per cell with `count_open`.
 
     Parameters
     ----------
@@ -190,12 +190,29 @@ def open_gates(pipeline: Pipeline, X: pd.DataFrame) -> dict[str, float]:
     Returns
     -------
     dict
-        Medians over cells (and members); empty for a model without gates.
+        As `count_open`; empty for a model without gates.
     """
     model = pipeline[-1]
     if not hasattr(model, "member_gates"):
         return {}
-    is_open = model.member_gates(pipeline[:-1].transform(X)) > 0
+    return count_open(model.member_gates(pipeline[:-1].transform(X)))
+
+
+def count_open(member_gates: np.ndarray) -> dict[str, float]:
+    """Count the gates above 0.
+
+    Parameters
+    ----------
+    member_gates : ndarray, shape (n_members, n, d)
+        Gates of every member.
+
+    Returns
+    -------
+    dict
+        ``open_gates``: median over cells and members of the gates one member opens;
+        ``open_gates_union``: median over cells of those any member opens.
+    """
+    is_open = member_gates > 0
     return {
         "open_gates": float(np.median(is_open.sum(axis=2))),
         "open_gates_union": float(np.median(is_open.any(axis=0).sum(axis=1))),

@@ -403,9 +403,7 @@ def model_inputs(columns: Iterable[str] = RELEASED_FEATURES) -> Pipeline:
     return Pipeline(steps).set_output(transform="pandas")
 
 
-def measure_spike(
-    waveform_mv: ArrayLike, sampling_rate_hz: float = SAMPLING_RATE_HZ
-) -> pd.Series:
+def measure_spike(waveform_mv: ArrayLike, sampling_rate_hz: float = SAMPLING_RATE_HZ) -> pd.Series:
     """Measure one action potential from its trace.
 
     The definitions are those of the Allen Institute's ``allensdk.ephys``: slopes are taken after

@@ -16,16 +16,16 @@ from lspin.features import FEATURES
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-# From Okabe & Ito's palette, told apart with any colour vision; Vip+ is darkened so that it
-# stands out on white.
+# Chosen so that any two differ clearly (CIELAB distance above 30) with normal colour vision and
+# with each of the three kinds of colour blindness; tests/test_plots.py measures it.
 CLASS_COLORS: dict[str, str] = {
-    "Glutamatergic": "#D55E00",
-    "Htr3a+|Vip-": "#CC79A7",
-    "Pvalb+": "#0072B2",
-    "Sst+": "#009E73",
-    "Vip+": "#B58900",
-    "spiny": "#D55E00",
-    "aspiny": "#0072B2",
+    "Glutamatergic": "#E69F00",
+    "Htr3a+|Vip-": "#56B4E9",
+    "Pvalb+": "#332288",
+    "Sst+": "#117733",
+    "Vip+": "#AA3377",
+    "spiny": "#E69F00",
+    "aspiny": "#332288",
 }
 """Colour of each class, mouse and human."""
 

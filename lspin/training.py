@@ -97,30 +97,6 @@ def objective(network: PackedLSPIN, x: Tensor, target: Tensor, lam: Tensor) -> T
     return loss(output, target) + lam[:, None] * open_probability(mu).mean(dim=2)
 
 
-@dataclass(frozen=True)
-class _Rows:
-    """The rows of every member, padded to one length; padding has weight 0."""
-
-    x: Tensor  # (K, m, d)
-    target: Tensor  # (K, m)
-    weight: Tensor  # (K, m), sums to 1 per member
-
-    def mean(self, per_cell: Tensor) -> Tensor:
-        """Weighted mean over each member's own rows, (K, m) -> (K,)."""
-        return (per_cell * self.weight).sum(dim=1)
-
-
-def _gather(rows: Sequence[np.ndarray], x: Tensor, target: Tensor, weight: Tensor) -> _Rows:
-    index = torch.zeros(len(rows), max(map(len, rows)), dtype=torch.long)
-    real = torch.zeros(index.shape)
-    for k, member_rows in enumerate(rows):
-        index[k, : len(member_rows)] = torch.as_tensor(member_rows)
-        real[k, : len(member_rows)] = 1.0
-    index = index.to(x.device)
-    padded = weight[index] * real.to(x.device)
-    return _Rows(x[index], target[index], padded / padded.sum(dim=1, keepdim=True))
-
-
 def fit_members(
     x: Tensor,
     target: Tensor,

@@ -10,7 +10,7 @@ from sklearn.datasets import make_classification
 from sklearn.utils.estimator_checks import estimator_checks_generator
 
 from lspin import LSPINClassifier, LSPINRegressor
-from lspin.estimator import _inner_splits
+from lspin.estimator import inner_splits
 
 CHECKS = [
     check
@@ -85,7 +85,7 @@ def test_no_donor_straddles_an_inner_split(task):
     rng = np.random.default_rng(0)
     donors = rng.integers(0, 60, 200)
     target = rng.integers(0, 3, 200) if task == "classification" else rng.normal(size=200)
-    splits = _inner_splits(target, donors, n_members=12, rng=np.random.RandomState(0))
+    splits = inner_splits(target, donors, n_members=12, rng=np.random.RandomState(0))
     assert len(splits) == 12
     for train, valid in splits:
         assert not set(donors[train]) & set(donors[valid])

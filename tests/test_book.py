@@ -1,0 +1,234 @@
+"""The built book, as a reader meets it: read from its files, and clicked through in a browser.
+
+`make book` builds it. The tests that need Chromium are skipped where there is none.
+"""
+
+import json
+import re
+import shutil
+import threading
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+import yaml
+from bs4 import BeautifulSoup
+from selenium import webdriver
+from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
+from selenium.webdriver.support.ui import Select, WebDriverWait
+
+ROOT = Path(__file__).resolve().parents[1]
+HTML = ROOT / "_build" / "html"
+EXPLORER = "book/05_gates"
+
+CHROMIUM = next(
+    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
+)
+CHROMEDRIVER = shutil.which("chromedriver")
+
+pytestmark = pytest.mark.skipif(
+    not (HTML / "index.html").exists(), reason="the book is not built: run `make book`"
+)
+
+
+def table_of_contents():
+    toc = yaml.safe_load((ROOT / "_toc.yml").read_text())
+    chapters = [entry["file"] for part in toc["parts"] for entry in part["chapters"]]
+    return [toc["root"], *chapters]
+
+
+PAGES = table_of_contents()
+CHAPTERS = [page for page in PAGES if re.match(r"book/\d\d_", page)]
+
+
+def article(page):
+    """The text of a page, without menus and margins."""
+    return BeautifulSoup((HTML / f"{page}.html").read_text(), "html.parser").find("article")
+
+
+def test_there_are_chapters():
+    assert len(CHAPTERS) >= 5
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_page_of_the_contents_is_there(page):
+    assert len(article(page).get_text()) > 1000
+    assert article(page).find("h1")
+
+
+@pytest.mark.parametrize("page", CHAPTERS)
+def test_every_code_cell_ran_without_error(page):
+    assert not article(page).select(".output.traceback")
+    assert "Traceback (most recent call last)" not in article(page).get_text()
+
+
+@pytest.mark.parametrize("page", CHAPTERS)
+def test_no_output_is_a_progress_bar_or_a_dead_widget(page):
+    outputs = [output.get_text() for output in article(page).select(".cell_output")]
+    assert outputs
+    for text in outputs:
+        assert not re.search(r"\d+%\|", text), "tag the cell remove-stderr"
+        assert not re.search(r"\b[VH]Box\(children=|application/vnd.jupyter.widget", text)
+
+
+@pytest.mark.parametrize("page", CHAPTERS)
+def test_every_chapter_names_its_source_first(page):
+    """In the output of the first code cell that has one, as Cells.banner() writes it."""
+    first = article(page).select_one(".cell_output").get_text()
+    assert re.search(r"Source: (Allen Cell Types Database|table published|SYNTHETIC TWIN)", first)
+
+
+@pytest.mark.parametrize("page", CHAPTERS)
+def test_chapters_use_one_source_throughout(page):
+    text = article(page).get_text()
+    # The chapter on fetching shows the twin beside the recordings, on purpose.
+    if "fetching" not in page and "Source: Allen" in text:
+        assert "Source: SYNTHETIC TWIN" not in text
+
+
+@pytest.mark.parametrize("page", CHAPTERS)
+def test_every_picture_has_a_description(page):
+    for picture in article(page).select("img"):
+        alt = picture.get("alt", "")
+        assert "_images/" not in alt and len(alt) > 40, f"{picture.get('src')}: alt is {alt!r}"
+
+
+@pytest.mark.parametrize("page", CHAPTERS)
+def test_launch_buttons_open_the_notebook(page):
+    links = BeautifulSoup((HTML / f"{page}.html").read_text(), "html.parser").select("a[href]")
+    for place in ("mybinder.org", "colab.research.google.com"):
+        targets = [link["href"] for link in links if place in link["href"]]
+        assert targets
+        assert all(target.endswith(f"{page}.ipynb") for target in targets)
+
+
+class _Quiet(SimpleHTTPRequestHandler):
+    def log_message(self, *args):
+        pass
+
+
+@pytest.fixture(scope="module")
+def address():
+    """Serve the book on this machine."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(_Quiet, directory=HTML))
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory):
+    """Chromium that finds no host but this machine."""
+    if not (CHROMIUM and CHROMEDRIVER):
+        pytest.skip("needs chromium and chromedriver")
+    options = webdriver.ChromeOptions()
+    options.binary_location = CHROMIUM
+    for flag in (
+        "headless=new no-sandbox disable-gpu disable-quic no-first-run disable-sync "
+        "disable-background-networking disable-component-update window-size=1400,1000"
+    ).split():
+        options.add_argument(f"--{flag}")
+    options.add_argument(f"--user-data-dir={tmp_path_factory.mktemp('chromium')}")
+    options.add_argument("--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1")
+    options.set_capability("goog:loggingPrefs", {"performance": "ALL"})
+    service = webdriver.ChromeService(CHROMEDRIVER)
+    driver = webdriver.Chrome(options=options, service=service)
+    yield driver
+    driver.quit()
+
+
+def requested(browser):
+    """Addresses that the browser has asked for since the last call."""
+    messages = [json.loads(entry["message"])["message"] for entry in browser.get_log("performance")]
+    return [
+        message["params"]["request"]["url"]
+        for message in messages
+        if message["method"] == "Network.requestWillBeSent"
+    ]
+
+
+def wait_for(browser, selector):
+    found = WebDriverWait(browser, 20).until(
+        lambda b: b.find_elements(By.CSS_SELECTOR, selector), f"no {selector} on the page"
+    )
+    return found[0]
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_pages_need_no_network(browser, address, page):
+    requested(browser)
+    browser.get(f"{address}/{page}.html")
+    WebDriverWait(browser, 20).until(
+        lambda b: b.execute_script("return document.readyState") == "complete"
+    )
+    if article(page).select(".math"):
+        wait_for(browser, "mjx-container")
+    # The theme's style sheet is at work: the page's main column is not as wide as the window.
+    main = browser.find_element(By.TAG_NAME, "article")
+    assert main.rect["width"] < 1200
+    outside = [
+        url
+        for url in requested(browser)
+        if not url.startswith((address, "data:", "blob:", "chrome"))
+    ]
+    assert outside == []
+
+
+@pytest.fixture
+def explorer(browser, address):
+    """The explorer of the last chapter, drawn, and what it says."""
+    browser.get(f"{address}/{EXPLORER}.html")
+    wait_for(browser, ".gate-explorer svg .mark-symbol path")
+    return browser.find_element(By.CSS_SELECTOR, ".gate-explorer")
+
+
+def chosen(explorer):
+    return Select(explorer.find_element(By.TAG_NAME, "select")).first_selected_option.text
+
+
+def measurements(explorer):
+    """The open gates and values beside the bars."""
+    return [text.text for text in explorer.find_elements(By.CSS_SELECTOR, ".mark-text text")]
+
+
+def bars(explorer):
+    """The shapes of all bars: probabilities, effects, gates."""
+    paths = explorer.find_elements(By.CSS_SELECTOR, ".mark-rect path")
+    return [path.get_attribute("d") for path in paths]
+
+
+def other_cells(explorer):
+    """Points of the scatter with their descriptions."""
+    return explorer.find_elements(By.CSS_SELECTOR, ".mark-symbol path[aria-roledescription=point]")
+
+
+def test_the_explorer_shows_a_cell_before_any_click(explorer):
+    assert re.fullmatch(r"-?\d+: \S+, called \S+", chosen(explorer))
+    assert len(measurements(explorer)) >= 3
+    assert len(bars(explorer)) >= 5 + 2 * len(measurements(explorer))
+    assert "Source: " in explorer.find_element(By.TAG_NAME, "svg").get_attribute("aria-label")
+
+
+def test_the_explorer_answers_to_a_click(browser, explorer):
+    before = chosen(explorer), measurements(explorer), bars(explorer)
+    # A point at the edge of the cloud has nothing drawn over it.
+    points = other_cells(explorer)
+    corner = max(points, key=lambda point: point.rect["x"])
+    browser.execute_script("arguments[0].scrollIntoView({block: 'center'})", corner)
+    webdriver.ActionChains(browser).move_to_element(corner).click().perform()
+    WebDriverWait(browser, 5).until(lambda _: chosen(explorer) != before[0], "nothing was chosen")
+    after = chosen(explorer), measurements(explorer), bars(explorer)
+    assert after[1] and after[1] != before[1]
+    assert after[2] != before[2]
+
+
+def test_the_explorer_can_be_used_by_keyboard(browser, explorer):
+    before = chosen(explorer), measurements(explorer)
+    cells = explorer.find_element(By.TAG_NAME, "select")
+    cells.send_keys(
+        Keys.ARROW_DOWN if Select(cells).options[-1].text != before[0] else Keys.ARROW_UP
+    )
+    WebDriverWait(browser, 5).until(lambda _: measurements(explorer) != before[1], "same gates")
+    assert chosen(explorer) != before[0]
