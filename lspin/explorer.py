@@ -318,7 +318,7 @@ def live_explorer(pipeline: Pipeline, X: pd.DataFrame, y: pd.Series) -> widgets.
         return [(_cell_title(i, row), i) for i, row in of_kind.iterrows()]
 
     kind = widgets.Dropdown(options=sorted(y.unique()), description="true class")
-    cell = widgets.Dropdown(options=cells_of(kind.value), description="cell")
+    cell = widgets.Dropdown(options=cells_of(kind.value), description="cell", layout={"width": "28em"})
     threshold = widgets.FloatSlider(
         0.0, min=0.0, max=1.0, step=0.05, description="close below", readout_format=".2f"
     )

@@ -41,7 +41,7 @@ def test_a_pack_equals_separate_fits(problem):
 def test_cutting_into_packs_changes_nothing(problem, monkeypatch):
     x, target, members = problem
     whole = fit_pack(x, target, members, n_outputs=2)
-    monkeypatch.setattr("lspin.training.n_workers", lambda: 2)
+    monkeypatch.setattr("lspin.training.PACK_SIZE", 2)
     cut = fit_members(x, target, members, n_outputs=2)
     assert cut.n_members == 3 and not cut.training
     torch.testing.assert_close(cut(x)[0], whole(x)[0], atol=1e-3, rtol=1e-3)

@@ -1,0 +1,69 @@
+# make book    build the book: every chapter is executed     -> _build/html/index.html
+# make test    unit tests, then every chapter as a test
+# make lint    style and types
+# make sync    bring notebooks and scripts of the chapters in step
+# make links   check every link of the book
+# make env     only make .venv
+# make lock    write constraints.txt from requirements.txt
+# make clean   remove everything that make made
+#
+# The first command makes .venv and installs requirements.txt into it; PYTHON=... chooses with what.
+# UV_TORCH_BACKEND=cpu keeps CUDA out of it, which on Linux saves several GB.
+
+.DELETE_ON_ERROR:
+.PHONY: book test lint sync links env lock clean
+
+ifndef PYTHON
+PYTHON := $(shell for p in python3.11 python3.10; do \
+	$$p -c '' >/dev/null 2>&1 && echo $$p && exit; done; echo python3)
+endif
+
+VENV := .venv/bin/python
+READY := .venv/.ready
+CHAPTERS := $(wildcard book/*.ipynb)
+NBVAL := $(VENV) -m pytest --nbval-lax --nbval-cell-timeout=300 $(CHAPTERS)
+HAS_TABLES := $(VENV) -c "import sys; from lspin.data import allen, data_dir; \
+	sys.exit(not allen.has_tables(data_dir()))"
+
+book: $(READY)
+	@$(VENV) .ci/notebooks.py
+	@echo "Building the book; every chapter is executed, which takes some minutes."
+	@.venv/bin/jupyter-book build . --all -W --keep-going
+	@echo "The book is ready. Open $(CURDIR)/_build/html/index.html in a browser."
+
+test: $(READY)
+	@$(VENV) .ci/notebooks.py
+	$(VENV) -m pytest
+	LSPIN_SOURCE=twin $(NBVAL)
+	@if $(HAS_TABLES); then echo "Once more, on recorded cells:"; env -u LSPIN_SOURCE $(NBVAL); \
+	else echo "No tables of recorded cells here: the chapters ran on the twin only."; fi
+
+lint: $(READY)
+	$(VENV) -m ruff check
+	$(VENV) -m ruff format --check
+	$(VENV) -m mypy
+
+sync: $(READY)
+	$(VENV) -m jupytext --quiet --sync book/scripts/*.py
+	$(VENV) .ci/notebooks.py
+
+links: $(READY)
+	@.venv/bin/jupyter-book build . --builder linkcheck
+
+env: $(READY)
+
+lock:
+	$(PYTHON) -m venv build/lock
+	build/lock/bin/python -m pip install --quiet --requirement .binder/requirements.txt
+	grep -v '^-c' requirements.txt | build/lock/bin/uv pip compile - \
+		--universal --python-version 3.10 --no-python-downloads --fork-strategy fewest \
+		--annotation-style line --custom-compile-command "make lock" \
+		--quiet --output-file constraints.txt
+
+clean:
+	rm -rf .venv _build build *.egg-info
+
+$(READY): requirements.txt constraints.txt pyproject.toml
+	@command -v $(PYTHON) >/dev/null || \
+		{ echo "There is no Python here ($(PYTHON)): install Python 3.11 and run make again."; exit 1; }
+	@$(PYTHON) .ci/make_env.py
