@@ -1,5 +1,6 @@
 # make book    build the book: every chapter is executed     -> _build/html/index.html
 # make test    unit tests, then every chapter as a test
+# make results score LSPIN and its rivals on the real tables -> book/results
 # make lint    style and types
 # make sync    bring notebooks and scripts of the chapters in step
 # make links   check every link of the book
@@ -11,7 +12,7 @@
 # UV_TORCH_BACKEND=cpu keeps CUDA out of it, which on Linux saves several GB.
 
 .DELETE_ON_ERROR:
-.PHONY: book test lint sync links env lock clean
+.PHONY: book test results lint sync links env lock clean
 
 ifndef PYTHON
 PYTHON := $(shell for p in python3.11 python3.10; do \
@@ -37,6 +38,10 @@ test: $(READY)
 	LSPIN_SOURCE=twin $(NBVAL)
 	@if $(HAS_TABLES); then echo "Once more, on recorded cells:"; env -u LSPIN_SOURCE $(NBVAL); \
 	else echo "No tables of recorded cells here: the chapters ran on the twin only."; fi
+
+results: $(READY)
+	$(VENV) -m lspin evaluate paper book/results/paper.json
+	$(VENV) -m lspin evaluate allen book/results/positive.json
 
 lint: $(READY)
 	$(VENV) -m ruff check

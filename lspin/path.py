@@ -20,7 +20,7 @@ from lspin.estimator import check_parameters, inner_splits
 from lspin.evaluation import count_open, donor_folds
 from lspin.gates import gate_values
 from lspin.threads import n_workers, one_torch_thread
-from lspin.training import Member, fit_members
+from lspin.training import Member, cut, fit_pack
 
 LAMS = (0.0, 0.125, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0)
 """Lambdas of a path, from every gate free to hardly any open."""
@@ -71,10 +71,10 @@ def lspin_path(
 ) -> LambdaPath:
     """Train an ensemble for every lambda, all at once, and score each on held-out donors.
 
-    Within a fold all members of all lambdas are trained as packs; members of
-    different lambdas share their seeds and rows, so that only lambda differs.
-    Folds run through joblib: in threads, or wherever an enclosing
-    ``joblib.parallel_config`` says, for example on a Dask cluster.
+    Members of different lambdas share their seeds and rows, so that only lambda
+    differs. Folds x lambdas x members are cut into packs, which run through joblib:
+    in threads, or wherever an enclosing ``joblib.parallel_config`` says, for example
+    on a Dask cluster.
 
     Parameters
     ----------
@@ -99,7 +99,7 @@ def lspin_path(
     random_state : int, RandomState or None
         Seeds folds, inner splits, weights and gate noise.
     memory : joblib.Memory, optional
-        Records every finished fold on disk; a fold that is recorded is not run again,
+        Records every finished pack on disk; a pack that is recorded is not run again,
         neither after an interruption nor by another worker.
     on_fold : callable, optional
         Called with the path so far whenever a fold is done, for example to plot it.
@@ -121,46 +121,64 @@ def lspin_path(
         check_parameters(lam, n_members, device)
     rng = check_random_state(random_state)
     folds = donor_folds(y, donors, max(N_SPLITS, n_folds), rng.randint(2**31))[:n_folds]
-    seeds = rng.randint(2**31, size=n_folds)
-    fit = _fold if memory is None else memory.cache(_fold)
-    tasks = (
-        delayed(fit)(X, y, donors, *fold, tuple(lams), inputs, n_members, device, int(seed))
-        for fold, seed in zip(folds, seeds, strict=True)
-    )
+    inputs = StandardScaler() if inputs is None else inputs
+    packs = [
+        _packs_of_fold(X, y, donors, *fold, lams, clone(inputs), n_members, device, rng)
+        for fold in folds
+    ]
+    run = _run if memory is None else memory.cache(_run)
     parallel = Parallel(n_jobs=n_workers(), prefer="threads", return_as="generator")
+    tasks = [delayed(run)(pack) for fold_packs in packs for pack in fold_packs]
+    results = iter(tqdm(parallel(tasks), "lambda path", len(tasks), disable=not verbose))
     scores, rows, gates = [], [], []
-    for k, (fold_scores, fold_gates) in enumerate(
-        tqdm(parallel(tasks), desc="lambda path", total=n_folds, disable=not verbose)
-    ):
-        scores.append(fold_scores.assign(fold=k))
-        rows.append(folds[k][1])
-        gates.append(fold_gates)
-        path = LambdaPath(
-            pd.concat(scores, ignore_index=True), np.concatenate(rows), np.concatenate(gates, 1)
-        )
+    for k, (train, test) in enumerate(folds):
+        parts = [next(results) for _ in packs[k]]
+        shape = (len(lams), n_members, len(test), -1)
+        proba = np.concatenate([p for p, _ in parts]).reshape(shape).mean(axis=1)
+        fold_gates = np.concatenate([g for _, g in parts]).reshape(shape)
+        for lam, p, g in zip(lams, proba, fold_gates, strict=True):
+            row = _scores(y[test], p, np.unique(y[train]))
+            scores.append({"fold": k, "lam": lam, **row, **count_open(g)})
+        rows.append(test)
+        gates.append(fold_gates.mean(axis=1))
+        path = LambdaPath(pd.DataFrame(scores), np.concatenate(rows), np.concatenate(gates, axis=1))
         if on_fold is not None:
             on_fold(path)
     return path
 
 
-def _fold(
+@dataclass(frozen=True)
+class _Pack:
+    """All that training and testing one pack needs, as one argument.
+
+    One object and not several arrays, because joblib would keep shared arrays on a single
+    Dask worker, and they would be lost with it.
+    """
+
+    x_train: np.ndarray  # (n, d)
+    target: np.ndarray  # (n,)
+    x_test: np.ndarray  # (m, d)
+    members: Sequence[Member]
+    n_outputs: int
+    device: str
+
+
+def _packs_of_fold(
     X: pd.DataFrame | np.ndarray,
     y: np.ndarray,
     donors: np.ndarray,
     train: np.ndarray,
     test: np.ndarray,
-    lams: tuple[float, ...],
-    inputs: TransformerMixin | None,
+    lams: Sequence[float],
+    inputs: TransformerMixin,
     n_members: int,
     device: str,
-    seed: int,
-) -> tuple[pd.DataFrame, np.ndarray]:
-    """Train all members of all lambdas on one fold; return scores and gates of its test cells."""
-    inputs = StandardScaler() if inputs is None else clone(inputs)
+    rng: np.random.RandomState,
+) -> list[_Pack]:
+    """Cut one fold into packs: for each lambda the same members, with the same seeds and rows."""
     x_train = np.asarray(inputs.fit_transform(_rows(X, train)))
-    x_test = torch.tensor(np.asarray(inputs.transform(_rows(X, test))), device=device)
+    x_test = np.asarray(inputs.transform(_rows(X, test)))
     classes, target = np.unique(y[train], return_inverse=True)
-    rng = np.random.RandomState(seed)
     splits = inner_splits(target, donors[train], n_members, rng)
     seeds = rng.randint(2**31, size=n_members)
     members = [
@@ -168,22 +186,22 @@ def _fold(
         for lam in lams
         for (fit, valid), seed in zip(splits, seeds, strict=True)
     ]
-    network = fit_members(
-        torch.tensor(x_train, dtype=torch.float32, device=device),
-        torch.as_tensor(target, device=device),
-        members,
-        n_outputs=len(classes),
+    return [
+        _Pack(x_train, target, x_test, some, len(classes), device) for some in cut(members, device)
+    ]
+
+
+def _run(pack: _Pack) -> tuple[np.ndarray, np.ndarray]:
+    """Train a pack; return probabilities (K, m, c) and gates (K, m, d) of its test cells."""
+    network = fit_pack(
+        torch.tensor(pack.x_train, dtype=torch.float32, device=pack.device),
+        torch.as_tensor(pack.target, device=pack.device),
+        pack.members,
+        n_outputs=pack.n_outputs,
     ).double()
     with torch.no_grad(), one_torch_thread():
-        logits, mu = network(x_test)
-    shape = (len(lams), n_members, len(test), -1)
-    proba = logits.softmax(dim=2).view(shape).mean(dim=1).cpu().numpy()
-    gates = gate_values(mu).view(shape).cpu().numpy()
-    rows = [
-        {"lam": lam, **_scores(y[test], p, classes), **count_open(g)}
-        for lam, p, g in zip(lams, proba, gates, strict=True)
-    ]
-    return pd.DataFrame(rows), gates.mean(axis=1)
+        logits, mu = network(torch.tensor(pack.x_test, device=pack.device))
+    return logits.softmax(dim=2).cpu().numpy(), gate_values(mu).cpu().numpy()
 
 
 def _rows(X: pd.DataFrame | np.ndarray, rows: np.ndarray) -> pd.DataFrame | np.ndarray:

@@ -60,7 +60,7 @@ def test_processes_give_what_threads_give(cells, path):
 def test_recorded_folds_are_not_run_again(cells, path, tmp_path, monkeypatch):
     memory = Memory(tmp_path, verbose=0)
     same(run(cells, memory=memory), path)
-    monkeypatch.setattr("lspin.path.fit_members", None)  # any training would now fail
+    monkeypatch.setattr("lspin.path.fit_pack", None)  # any training would now fail
     same(run(cells, memory=memory), path)
 
 
