@@ -318,7 +318,9 @@ def live_explorer(pipeline: Pipeline, X: pd.DataFrame, y: pd.Series) -> widgets.
         return [(_cell_title(i, row), i) for i, row in of_kind.iterrows()]
 
     kind = widgets.Dropdown(options=sorted(y.unique()), description="true class")
-    cell = widgets.Dropdown(options=cells_of(kind.value), description="cell", layout={"width": "28em"})
+    cell = widgets.Dropdown(
+        options=cells_of(kind.value), description="cell", layout={"width": "28em"}
+    )
     threshold = widgets.FloatSlider(
         0.0, min=0.0, max=1.0, step=0.05, description="close below", readout_format=".2f"
     )
@@ -446,4 +448,4 @@ def _gates_html(left: pd.DataFrame, n_open: int) -> str:
         for name, row in left.head(N_LISTED).iterrows()
     ]
     caption = f"{len(left)} of {n_open} open gates left; the {len(rows)} with the largest effect"
-    return _table(caption, ["measurement", "z-score", "effect", "gate", ""], rows)
+    return _table(caption, ["measurement", "z-score", "effect, all gates", "gate", ""], rows)

@@ -6,6 +6,7 @@ taken for recordings. Matplotlib is imported when a figure is drawn.
 
 from __future__ import annotations
 
+import textwrap
 from typing import TYPE_CHECKING
 
 import pandas as pd
@@ -51,7 +52,8 @@ def name_source(fig: Figure, source: str) -> None:
     source : str
         Such as ``cells.banner()``.
     """
-    fig.supxlabel(source, fontsize=7, color="0.4")
+    lines = textwrap.wrap(source, int(14 * fig.get_figwidth()))
+    fig.supxlabel("\n".join(lines), fontsize=7, color="0.4")
 
 
 def plot_median_spikes(spikes: Spikes, quantiles: tuple[float, float] = (0.1, 0.9)) -> Figure:
@@ -71,9 +73,15 @@ def plot_median_spikes(spikes: Spikes, quantiles: tuple[float, float] = (0.1, 0.
     import matplotlib.pyplot as plt
 
     classes = classes_of(spikes.species)
-    n_columns = (len(classes) + 2) // 2
+    n_rows = -(-(len(classes) + 1) // 3)
     fig, axes = plt.subplots(
-        2, n_columns, figsize=(3 * n_columns, 5), sharex=True, sharey=True, layout="constrained"
+        n_rows,
+        3,
+        figsize=(9, 2.5 * n_rows),
+        sharex=True,
+        sharey=True,
+        layout="constrained",
+        squeeze=False,
     )
     panels = axes.ravel()
     time_ms = spikes.waveform_mv.columns.to_numpy(dtype=float)
@@ -87,8 +95,6 @@ def plot_median_spikes(spikes: Spikes, quantiles: tuple[float, float] = (0.1, 0.
         panels[-1].plot(time_ms, median, color=CLASS_COLORS[name], lw=1.5, label=name)
     panels[-1].set_title("medians", fontsize=10)
     panels[-1].legend(frameon=False, fontsize=7)
-    for ax in panels[len(classes) : -1]:
-        ax.set_axis_off()
     for ax in axes[-1]:
         ax.set_xlabel("time from peak (ms)")
     for ax in axes[:, 0]:
@@ -143,12 +149,12 @@ def plot_by_class(
             whis=(5, 95),
             showfliers=False,
             patch_artist=True,
-            medianprops={"color": "black"},
+            medianprops={"color": "black", "linewidth": 2},
         )
         for box, kind in zip(boxes["boxes"], classes, strict=True):
-            box.set_facecolor(CLASS_COLORS[kind])
+            box.set(facecolor=CLASS_COLORS[kind], alpha=0.6)
         ax.set_xticks(range(1, len(classes) + 1), classes, rotation=35, ha="right", fontsize=8)
-        ax.set_ylabel(FEATURES[name].axis_label)
+        ax.set_ylabel(FEATURES[name].axis_label, fontsize=9)
         if name in log:
             ax.set_yscale("log")
     name_source(fig, cells.banner())

@@ -1,12 +1,20 @@
-"""The built book, as a reader meets it: read from its files, and clicked through in a browser.
+"""The book as a reader meets it: its files, its pages in a browser, its last chapter in JupyterLab.
 
 `make book` builds it. The tests that need Chromium are skipped where there is none.
 """
 
 import json
+import os
 import re
+import secrets
 import shutil
+import socket
+import subprocess
+import sys
 import threading
+import time
+import urllib.error
+import urllib.request
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -190,12 +198,14 @@ def chosen(explorer):
 
 def measurements(explorer):
     """The open gates and values beside the bars."""
-    return [text.text for text in explorer.find_elements(By.CSS_SELECTOR, ".mark-text text")]
+    return [
+        text.text for text in explorer.find_elements(By.CSS_SELECTOR, ".mark-text.role-mark text")
+    ]
 
 
 def bars(explorer):
     """The shapes of all bars: probabilities, effects, gates."""
-    paths = explorer.find_elements(By.CSS_SELECTOR, ".mark-rect path")
+    paths = explorer.find_elements(By.CSS_SELECTOR, ".mark-rect.role-mark path")
     return [path.get_attribute("d") for path in paths]
 
 
@@ -208,7 +218,7 @@ def test_the_explorer_shows_a_cell_before_any_click(explorer):
     assert re.fullmatch(r"-?\d+: \S+, called \S+", chosen(explorer))
     assert len(measurements(explorer)) >= 3
     assert len(bars(explorer)) >= 5 + 2 * len(measurements(explorer))
-    assert "Source: " in explorer.find_element(By.TAG_NAME, "svg").get_attribute("aria-label")
+    assert "Source: " in explorer.get_attribute("aria-label")
 
 
 def test_the_explorer_answers_to_a_click(browser, explorer):
@@ -232,3 +242,87 @@ def test_the_explorer_can_be_used_by_keyboard(browser, explorer):
     )
     WebDriverWait(browser, 5).until(lambda _: measurements(explorer) != before[1], "same gates")
     assert chosen(explorer) != before[0]
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+@pytest.fixture
+def lab(tmp_path):
+    """JupyterLab with nothing but the chapter in it; its address."""
+    pytest.importorskip("jupyterlab", reason="needs JupyterLab")
+    (tmp_path / "book").mkdir()
+    shutil.copy(ROOT / f"{EXPLORER}.ipynb", tmp_path / "book")
+    # A long notebook draws only the cells in view; the test wants to find all of them.
+    settings = tmp_path / "settings" / "@jupyterlab" / "notebook-extension"
+    settings.mkdir(parents=True)
+    (settings / "tracker.jupyterlab-settings").write_text('{"windowingMode": "none"}')
+    port, token = free_port(), secrets.token_hex()
+    command = [sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", "--ip=127.0.0.1"]
+    command += [f"--port={port}", "--ServerApp.port_retries=0", f"--ServerApp.root_dir={tmp_path}"]
+    command += [f"--IdentityProvider.token={token}", "--LabApp.expose_app_in_browser=True"]
+    folders = {
+        "JUPYTER_CONFIG_DIR": tmp_path / "config",
+        "JUPYTER_RUNTIME_DIR": tmp_path / "runtime",
+        "JUPYTERLAB_SETTINGS_DIR": tmp_path / "settings",
+        "JUPYTERLAB_WORKSPACES_DIR": tmp_path / "workspaces",
+        "IPYTHONDIR": tmp_path / "ipython",
+        "PYTHONPATH": ROOT,
+    }
+    environment = {**os.environ, **{k: str(v) for k, v in folders.items()}, "LSPIN_SOURCE": "twin"}
+    with (tmp_path / "log").open("w") as log:
+        server = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
+    try:
+        deadline = time.monotonic() + 60
+        while not is_up(f"http://127.0.0.1:{port}/api"):
+            assert server.poll() is None and time.monotonic() < deadline, (
+                tmp_path / "log"
+            ).read_text()
+            time.sleep(0.5)
+        yield f"http://127.0.0.1:{port}/lab/tree/{EXPLORER}.ipynb?token={token}"
+    finally:
+        server.terminate()  # stops the kernel, too
+        server.wait(30)
+
+
+def is_up(url):
+    try:
+        return urllib.request.urlopen(url, timeout=5).status == 200
+    except urllib.error.URLError:
+        return False
+
+
+def test_the_live_explorer_answers_in_jupyterlab(browser, lab):
+    browser.get(lab)
+    WebDriverWait(browser, 60).until(
+        lambda b: b.execute_script(
+            "return window.jupyterapp?.shell.currentWidget?.sessionContext?.isReady"
+        ),
+        "the notebook did not open",
+    )
+    browser.set_script_timeout(240)
+    browser.execute_async_script(
+        "jupyterapp.commands.execute('notebook:run-all-cells').then(arguments[0], arguments[0])"
+    )
+    errors = browser.execute_script(
+        "return jupyterapp.shell.currentWidget.content.widgets"
+        ".filter(cell => cell.model.type === 'code')"
+        ".flatMap(cell => cell.model.outputs.toJSON())"
+        ".filter(output => output.output_type === 'error').map(output => output.evalue)"
+    )
+    assert errors == []
+
+    handle = wait_for(browser, ".widget-slider .noUi-handle")
+    view = browser.find_elements(By.CSS_SELECTOR, ".widget-html")[-1]
+    browser.execute_script("arguments[0].scrollIntoView({block: 'center'})", handle)
+    before = view.text
+    assert "open gates left" in before
+    handle.send_keys(Keys.END)  # closes all gates that are not fully open
+    WebDriverWait(browser, 5).until(lambda _: view.text != before, "the slider did nothing")
+    left, opened = re.search(r"(\d+) of (\d+) open gates left", view.text).groups()
+    assert int(left) < int(opened)
+    # The chart of the page works in JupyterLab as well.
+    assert browser.find_elements(By.CSS_SELECTOR, ".gate-explorer svg .mark-symbol path")

@@ -9,6 +9,8 @@ from matplotlib.colors import to_rgb
 
 matplotlib.use("Agg")
 
+import matplotlib.pyplot as plt  # noqa: E402
+
 from lspin.data import load_cells, load_spikes  # noqa: E402
 from lspin.data.tables import CLASSES, HUMAN_CLASSES  # noqa: E402
 from lspin.features import ReleasedFeatures  # noqa: E402
@@ -67,7 +69,7 @@ def spikes():
 @pytest.fixture(autouse=True)
 def _close_figures():
     yield
-    matplotlib.pyplot.close("all")
+    plt.close("all")
 
 
 @pytest.mark.parametrize("vision", VISION)
@@ -132,7 +134,7 @@ def test_every_figure_names_its_source(cells, spikes):
         (plot_by_class(cells.X[["tau"]], cells), cells),
         (plot_scatter(cells.X, cells, "tau", "sag"), cells),
     ]:
-        assert fig.get_supxlabel() == record.banner()
+        assert fig.get_supxlabel().replace("\n", " ") == record.banner()
         assert "SYNTHETIC TWIN" in fig.get_supxlabel()
 
 

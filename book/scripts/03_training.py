@@ -1,11 +1,5 @@
 # ---
 # jupyter:
-#   jupytext:
-#     formats: book///ipynb,book/scripts///py:percent
-#     text_representation:
-#       extension: .py
-#       format_name: percent
-#       format_version: '1.3'
 #   kernelspec:
 #     display_name: Python 3 (ipykernel)
 #     language: python
@@ -177,7 +171,7 @@ assert not set(cells.donors.iloc[train]) & set(cells.donors.iloc[test])
 print(f"{len(train)} cells to train on, {len(test)} to test on, no donor in both")
 
 
-# %%
+# %% tags=["remove-stderr"]
 def train_lspin(rows, lam, random_state=0, verbose=0):
     model = LSPINClassifier(lam=lam, random_state=random_state, verbose=verbose)
     pipeline = make_pipeline(model_inputs(cells.X), model)
@@ -216,7 +210,9 @@ path.round(3)
 fig, ax = plt.subplots(figsize=(5.5, 3.2), layout="constrained")
 ax.plot(path["open_gates"], path["macro F1"], "o-", color="black")
 for lam, row in path.iterrows():
-    ax.annotate(f"λ = {lam}", (row["open_gates"], row["macro F1"]), (4, -12), textcoords="offset points")
+    ax.annotate(
+        f"λ = {lam}", (row["open_gates"], row["macro F1"]), (4, -12), textcoords="offset points"
+    )
 ax.set(
     xlabel=f"open gates per cell, of {n_inputs} (median over cells and networks)",
     ylabel="validation macro F1",
@@ -253,8 +249,14 @@ shares = confusion_matrix(truth, predicted, labels=classes, normalize="true")
 fig, ax = plt.subplots(figsize=(5, 4.2), layout="constrained")
 ax.imshow(shares, cmap="Greys", vmin=0, vmax=1)
 for i, j in np.ndindex(shares.shape):
-    ax.text(j, i, f"{shares[i, j]:.0%}", ha="center", va="center",
-            color="white" if shares[i, j] > 0.5 else "black")
+    ax.text(
+        j,
+        i,
+        f"{shares[i, j]:.0%}",
+        ha="center",
+        va="center",
+        color="white" if shares[i, j] > 0.5 else "black",
+    )
 ax.set_xticks(range(5), classes, rotation=30, ha="right")
 ax.set_yticks(range(5), classes)
 ax.set(xlabel="predicted class", ylabel="true class (Cre line)")
@@ -269,8 +271,10 @@ plt.show()
 
 # %%
 error = np.sqrt(accuracy * (1 - accuracy) / len(test))
-print(f"accuracy {accuracy:.3f}, 95 % interval about {accuracy - 2 * error:.3f} to "
-      f"{accuracy + 2 * error:.3f}")
+print(
+    f"accuracy {accuracy:.3f}, 95 % interval about {accuracy - 2 * error:.3f} to "
+    f"{accuracy + 2 * error:.3f}"
+)
 
 # %% [markdown]
 # which is wide: a model that is one percent better cannot be told apart on one such fold. The next

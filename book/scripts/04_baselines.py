@@ -1,11 +1,5 @@
 # ---
 # jupyter:
-#   jupytext:
-#     formats: book///ipynb,book/scripts///py:percent
-#     text_representation:
-#       extension: .py
-#       format_name: percent
-#       format_version: '1.3'
 #   kernelspec:
 #     display_name: Python 3 (ipykernel)
 #     language: python
@@ -63,17 +57,18 @@ print(cells.banner())
 folds = donor_folds(cells.y, cells.donors)
 for train, test in folds:
     assert not set(cells.donors.iloc[train]) & set(cells.donors.iloc[test])
-pd.DataFrame([cells.y.iloc[test].value_counts() for _, test in folds],
-             index=[f"fold {i}" for i in range(5)])
+pd.DataFrame(
+    [cells.y.iloc[test].value_counts() for _, test in folds], index=[f"fold {i}" for i in range(5)]
+)
 
 # %% [markdown]
 # Filling gaps, scaling and early stopping learn from data, so they must happen inside the training
 # folds. In scikit-learn this is what a pipeline is for: `cross_validate` puts the input pipeline of
 # {doc}`02_features` in front of every model and fits both on training cells only.
 
-# %%
+# %% tags=["remove-stderr"]
 models = {
-    "LSPIN": LSPINClassifier(lam=0.25, random_state=0),
+    "LSPIN": LSPINClassifier(random_state=0),
     **baselines(random_state=0),
 }
 scores, predictions = cross_validate(
@@ -114,8 +109,10 @@ print(f"mean {gap.mean():+.3f}, standard deviation over folds {gap.std(ddof=1):.
 # %% mystnb={"image": {"alt": "Recall of each class for each model, as dots. Glutamatergic and Pvalb-positive cells are recognised best, the other inhibitory classes less well."}}
 classes = list(cells.counts().index)
 recall = pd.DataFrame(
-    {name: recall_score(cells.y, predicted, labels=classes, average=None)
-     for name, predicted in predictions.items()},
+    {
+        name: recall_score(cells.y, predicted, labels=classes, average=None)
+        for name, predicted in predictions.items()
+    },
     index=classes,
 )
 fig, ax = plt.subplots(figsize=(7, 3.4), layout="constrained")
@@ -134,8 +131,10 @@ plt.show()
 # %%
 used = summary(scores).loc["LSPIN"]
 n_inputs = model_inputs(cells.X).fit(cells.X).transform(cells.X).shape[1]
-print(f"LSPIN: {used['open_gates']:.0f} of {n_inputs} gates open per cell and network, "
-      f"{used['open_gates_union']:.0f} in the union of the ensemble (medians)")
+print(
+    f"LSPIN: {used['open_gates']:.0f} of {n_inputs} gates open per cell and network, "
+    f"{used['open_gates_union']:.0f} in the union of the ensemble (medians)"
+)
 
 # %% [markdown]
 # ## The recorded protocol
@@ -179,8 +178,10 @@ model = make_pipeline(model_inputs(cells.X), baselines()["logistic regression"])
 ignoring = cross_val_predict(
     model, cells.X, cells.y, cv=StratifiedKFold(5, shuffle=True, random_state=0)
 )
-print(f"ignoring donors {accuracy_score(cells.y, ignoring):.3f}, "
-      f"respecting them {accuracy_score(cells.y, predictions['logistic regression']):.3f}")
+print(
+    f"ignoring donors {accuracy_score(cells.y, ignoring):.3f}, "
+    f"respecting them {accuracy_score(cells.y, predictions['logistic regression']):.3f}"
+)
 
 # %% [markdown]
 # **2.** Do the models make the same mistakes? Count the cells that every model gets wrong.
@@ -193,8 +194,10 @@ print(f"ignoring donors {accuracy_score(cells.y, ignoring):.3f}, "
 # %% tags=["hide-cell"]
 wrong = pd.DataFrame(predictions).ne(cells.y, axis=0)
 expected = wrong.mean().prod() * len(cells)
-print(f"{wrong.all(axis=1).sum()} cells are missed by all {len(models)} models; "
-      f"{expected:.1f} would be if mistakes were independent")
+print(
+    f"{wrong.all(axis=1).sum()} cells are missed by all {len(models)} models; "
+    f"{expected:.1f} would be if mistakes were independent"
+)
 assert wrong.all(axis=1).sum() > expected
 
 # %% [markdown]

@@ -44,6 +44,7 @@ from lspin.explorer import (
     static_explorer,
 )
 from lspin.features import FEATURES, model_inputs
+from lspin.plots import name_source
 
 cells = load_cells()
 print(cells.banner())
@@ -54,7 +55,7 @@ print(cells.banner())
 # A network can memorise the cells it was trained on, and for a memorised cell any gate will do. So
 # the cells that we explain come from donors that the model has never met.
 
-# %%
+# %% tags=["remove-stderr"]
 train, test = donor_folds(cells.y, cells.donors)[0]
 seen, held_out = cells.select(cells.X.index[train]), cells.select(cells.X.index[test])
 assert not set(seen.donors) & set(held_out.donors)
@@ -125,7 +126,7 @@ left.axvline(0, color="black", linewidth=0.8)
 left.set(xlabel="P(Pvalb+) lost when closed\n(percentage points)")
 right.barh(top.index, top["gate"], color="0.7")
 right.set(xlabel="gate (1 = fully open)", xlim=(0, 1))
-fig.suptitle(f"Cell {this_cell}. {cells.banner()}", fontsize=8, color="0.4")
+name_source(fig, f"Cell {this_cell}. {cells.banner()}")
 plt.show()
 
 # %% [markdown]
@@ -157,7 +158,7 @@ often = share.mean().nlargest(15).index
 # %% mystnb={"image": {"alt": "Heatmap with fifteen measurements as rows and the five predicted classes as columns. Each square gives the share of cells and networks in which the gate was open; darker is more often. Some rows are dark throughout, others only for some classes."}}
 fig, ax = plt.subplots(figsize=(7, 5.2), layout="constrained")
 image = ax.imshow(by_class.loc[often], cmap="Greys", vmin=0, vmax=1, aspect="auto")
-ax.set_xticks(range(by_class.shape[1]), by_class.columns)
+ax.set_xticks(range(by_class.shape[1]), by_class.columns, rotation=20)
 ax.set_yticks(range(len(often)), [FEATURES[name].label for name in often])
 for i, j in np.ndindex(len(often), by_class.shape[1]):
     value = by_class.loc[often].iloc[i, j]
@@ -165,7 +166,7 @@ for i, j in np.ndindex(len(often), by_class.shape[1]):
     ax.text(j, i, f"{value:.0%}", ha="center", va="center", fontsize=8, color=color)
 ax.set_xlabel("class that the model answered")
 fig.colorbar(image, label="share of cells and networks with this gate open")
-fig.suptitle(cells.banner(), fontsize=8, color="0.4")
+name_source(fig, cells.banner())
 plt.show()
 
 # %% [markdown]
@@ -205,11 +206,8 @@ static_explorer(
 # closed, and the model predicts again from what is left. How many measurements does this cell
 # need?
 #
-# ```{admonition} Reading this in the built book?
-# :class: note
-# Then there is no Python behind the page, and the sliders are left out. Open this chapter with the
-# rocket at the top of the page, or in JupyterLab, and run all cells ({doc}`running`).
-# ```
+# **In the built book** there is no Python behind the page, so the sliders are left out: use the
+# chart above, or open this chapter with the rocket at the top of the page ({doc}`running`).
 
 # %% tags=["remove-output"]
 live_explorer(pipeline, held_out.X, held_out.y)
@@ -278,7 +276,7 @@ print(
 # - the second set is that of any other cell;
 # - the second set is as large as before, but drawn at random.
 
-# %%
+# %% tags=["remove-stderr"]
 again = train_lspin(random_state=1)
 predictions_again, gates_again = explain_cells(again, held_out.X, held_out.y)
 agreement = np.mean(predictions_again["predicted"] == predictions["predicted"])
@@ -317,43 +315,38 @@ for name, sets in (("open gates", open_sets), ("three strongest", strongest_sets
         "chance": jaccard(a, rng.permuted(b, axis=1)),
     }
 overlap = pd.DataFrame(overlap)
+strongest = overlap["three strongest"]
+assert strongest["another cell, same answer"] < strongest["the same cell"] < 0.8
 overlap.round(2)
 
-# %% mystnb={"image": {"alt": "Two bar charts of the mean Jaccard overlap between the reasons of two ensembles, for the same cell, another cell with the same answer, any other cell, and chance. For the three strongest measurements the same cell has clearly the longest bar. For the open gates all but chance are compared in the same way."}}
+# %% mystnb={"image": {"alt": "Two bar charts of the mean Jaccard overlap between the reasons of two ensembles, for the same cell, another cell with the same answer, any other cell, and chance. For the three strongest measurements the same cell has clearly the longest bar. For the open gates the same four are compared."}}
 fig, axes = plt.subplots(1, 2, figsize=(8, 2.2), sharey=True, layout="constrained")
 for ax, name in zip(axes, overlap, strict=True):
     ax.barh(overlap.index[::-1], overlap[name].iloc[::-1], color="0.4")
     ax.set(title=name, xlabel="Jaccard overlap, two seeds", xlim=(0, 1))
-fig.suptitle(cells.banner(), fontsize=8, color="0.4")
+name_source(fig, cells.banner())
 plt.show()
 
 # %% [markdown]
 # Read each panel from the top. If the first bar is no longer than the second and third, then what
-# is compared tells about the model and not about the cell. The *three strongest* pass this test:
+# is compared tells about the model and not about the cell. The *three strongest* pass this test.
+# They are still far from the 1 of perfect agreement, although the two ensembles hardly ever differ
+# about the answer. That is no paradox: many measurements of a neuron say the same thing, and where
+# two do, it is left to chance which of them a network pays for. So read the reasons of a cell as
+# *measurements that were enough for this model*, not as *the measurements that matter*.
+#
+# With the *open gates* be more careful still. A network may simply have its favourites, and open
+# the same gates whoever comes. How many of the gates of a network are local at all?
 
 # %%
-strongest = overlap["three strongest"]
-assert strongest["another cell, same answer"] < strongest["the same cell"] < 0.8
 is_open = pipeline[-1].member_gates(inputs) > 0
-varies = is_open.any(axis=1) & ~is_open.all(axis=1)
+local = is_open.any(axis=1) & ~is_open.all(axis=1)
+print(f"{local.mean():.0%} of gates are open for some held-out cells and closed for others,")
 print(
-    f"three strongest: {strongest['the same cell']:.2f} for the same cell, "
-    f"{strongest['any other cell']:.2f} for any other"
+    f"{is_open.all(axis=1).mean():.0%} are always open, {1 - is_open.any(axis=1).mean():.0%} never"
 )
-print(
-    f"open gates: {overlap.loc['the same cell', 'open gates']:.2f} for the same cell, "
-    f"{overlap.loc['any other cell', 'open gates']:.2f} for any other"
-)
-print(f"gates that a network opens for some cells and not for others: {varies.mean():.0%}")
 
 # %% [markdown]
-# but they are far from 1, although the two ensembles hardly ever differ about the answer. That is
-# no paradox: many measurements of a neuron say the same thing, and where two do, it is left to
-# chance which of them a network pays for. So read the reasons of a cell as *measurements that were
-# enough for this model*, not as *the measurements that matter*. And for the open gates compare the
-# two numbers above before you call them local: a network may simply have its favourites, and open
-# the same gates whoever comes.
-#
 # ## Take-away
 #
 # - Explain cells of donors that the model has not seen.

@@ -1,0 +1,369 @@
+"""Measure how fast lspin is: ratios, each measured side by side in one run.
+
+Run with `make bench`; prints a table and writes benchmarks/latest.json.
+"""
+
+import importlib.metadata
+import importlib.util
+import json
+import math
+import os
+import platform
+import resource
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+from sklearn.ensemble import HistGradientBoostingClassifier
+from sklearn.metrics import log_loss
+
+from lspin import LSPINClassifier, load_cells, lspin_path, training
+from lspin.evaluation import donor_folds
+from lspin.features import model_inputs
+from lspin.gates import SIGMA
+from lspin.network import GATE_HIDDEN, PREDICTOR_HIDDEN
+from lspin.path import LAMS
+from lspin.training import BATCH_SIZE, Member, fit_pack
+
+HERE = Path(__file__).parent
+LAM = 0.5
+N_MEMBERS = 5
+
+
+def timed(function):
+    """Return what a function returns, and the seconds it took."""
+    start = time.perf_counter()
+    result = function()
+    return result, time.perf_counter() - start
+
+
+def standardised(cells):
+    """Return one donor-grouped fold as arrays: (x, y) of training and of test cells."""
+    train, test = donor_folds(cells.y, cells.donors)[0]
+    inputs = model_inputs(cells.X).fit(cells.X.iloc[train])
+    classes, target = np.unique(cells.y, return_inverse=True)
+    parts = []
+    for rows in (train, test):
+        x = inputs.transform(cells.X.iloc[rows]).to_numpy(np.float32)
+        parts.append((torch.tensor(x), torch.tensor(target[rows])))
+    return parts
+
+
+class PlainLSPIN(torch.nn.Module):
+    """One LSPIN as one would write it with torch.nn: the same network as the package's."""
+
+    def __init__(self, d, c):
+        super().__init__()
+        self.gating = self._stack((d, *GATE_HIDDEN, d), torch.nn.ReLU)
+        self.predictor = self._stack((d, *PREDICTOR_HIDDEN, c), torch.nn.SiLU)
+        torch.nn.init.constant_(self.gating[-1].bias, 0.5)
+
+    @staticmethod
+    def _stack(widths, activation):
+        layers = []
+        for n_in, n_out in zip(widths[:-1], widths[1:], strict=True):
+            layers += [torch.nn.Linear(n_in, n_out), activation()]
+        return torch.nn.Sequential(*layers[:-1])
+
+    def forward(self, x):
+        mu = self.gating(x)
+        noise = SIGMA * torch.randn_like(mu) if self.training else 0.0
+        return self.predictor(x * torch.clamp(mu + 0.5 + noise, 0, 1)), mu
+
+
+def plain_fit(train, valid, lam=LAM):
+    """Train one PlainLSPIN with the package's recipe, in an ordinary loop."""
+    x, y = train
+    network = PlainLSPIN(x.shape[1], int(y.max()) + 1)
+    optimizer = torch.optim.AdamW(
+        network.parameters(), lr=training.LEARNING_RATE, weight_decay=training.WEIGHT_DECAY
+    )
+    n_steps = training.MIN_STEPS
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        optimizer, training.LEARNING_RATE, total_steps=n_steps
+    )
+    lossfn = torch.nn.CrossEntropyLoss(label_smoothing=training.LABEL_SMOOTHING)
+    best, kept = math.inf, None
+    step = 0
+    while step < n_steps:
+        for rows in torch.randperm(len(x)).split(BATCH_SIZE):
+            output, mu = network(x[rows])
+            penalty = torch.special.ndtr((mu + 0.5) / SIGMA).mean()
+            loss = lossfn(output, y[rows]) + lam * penalty
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            schedule.step()
+            step += 1
+            if step % (n_steps // training.N_CHECKS) == 0:
+                network.eval()
+                with torch.no_grad():
+                    output, mu = network(valid[0])
+                    penalty = torch.special.ndtr((mu + 0.5) / SIGMA).mean()
+                    score = float(lossfn(output, valid[1]) + lam * penalty)
+                if score < best:
+                    best, kept = score, {k: v.clone() for k, v in network.state_dict().items()}
+                network.train()
+            if step == n_steps:
+                break
+    network.load_state_dict(kept)
+    return network.eval()
+
+
+def load_featselectlib():
+    """Load featselectlib's LSPIN by its file: importing the package needs torchvision and more."""
+    root = importlib.metadata.distribution("featselectlib").locate_file("featselectlib")
+    path = Path(str(root)) / "supervised_feature_selection" / "Lspin.py"
+    spec = importlib.util.spec_from_file_location("featselectlib_lspin", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def one_model(cells, n_epochs=1000):
+    """(a) Seconds until a single model has the validation loss that featselectlib ends with."""
+    train, valid = standardised(cells)
+    d, c = train[0].shape[1], int(train[1].max()) + 1
+    reference = load_featselectlib()
+    torch.manual_seed(0)
+
+    def fit_reference():
+        model = reference.Lspin(
+            d, [64, 32], c, [64, 64], 10**9, "tanh", "tanh", batch_normalization=True, lam=LAM
+        )
+        one_hot = np.eye(c, dtype=np.float32)[train[1].numpy()]
+        data = reference.DataSetMeta(train[0].numpy(), one_hot, np.zeros((len(train[0]), 1)))
+        model.train_model(data, batch_size=len(train[0]), num_epoch=n_epochs, lr=0.1)
+        return model.eval()
+
+    model, seconds = timed(fit_reference)
+    with torch.no_grad():
+        reference_loss = log_loss(valid[1], model(valid[0])[0].double(), labels=range(c))
+
+    x, y = (torch.cat(pair) for pair in zip(train, valid, strict=True))
+    rows = np.arange(len(x))
+    member = Member(rows[: len(train[0])], rows[len(train[0]) :], LAM, seed=0)
+    recipe = training.MIN_STEPS
+    for n_steps in (20, 40, 60, 100, 200):
+        training.MIN_STEPS = n_steps
+        network, ours = timed(lambda: fit_pack(x, y, [member], n_outputs=c))
+        with torch.no_grad():
+            proba = network(valid[0])[0][0].double().softmax(dim=1)
+        loss = log_loss(valid[1], proba, labels=range(c))
+        if loss <= reference_loss:
+            break
+    training.MIN_STEPS = recipe
+    _, plain = timed(lambda: plain_fit(train, valid))
+    _, packed = timed(lambda: fit_pack(x, y, [member], n_outputs=c))
+    return {
+        "featselectlib_s": seconds,
+        "featselectlib_validation_log_loss": reference_loss,
+        "lspin_s": ours,
+        "lspin_steps": n_steps,
+        "lspin_validation_log_loss": loss,
+        "ratio": seconds / ours,
+        "plain_loop_s": plain,
+        "lspin_same_steps_s": packed,
+    }
+
+
+def protocol(cells, n_plain=10):
+    """(b) 5 folds x 5 members x 8 lambdas as packs, and one by one (a few of them, scaled)."""
+    path, packed = timed(
+        lambda: lspin_path(
+            cells.X,
+            cells.y,
+            groups=cells.donors,
+            inputs=model_inputs(cells.X),
+            n_members=N_MEMBERS,
+            n_folds=5,
+            verbose=0,
+        )
+    )
+    n_models = 5 * N_MEMBERS * len(LAMS)
+    train, valid = standardised(cells)
+    _, plain = timed(lambda: [plain_fit(train, valid) for _ in range(n_plain)])
+    one_by_one = plain / n_plain * n_models
+    return {
+        "models": n_models,
+        "packed_s": packed,
+        "one_by_one_s": one_by_one,
+        "ratio": one_by_one / packed,
+        "accuracy_at_lam_0.5": path.summary().loc[0.5, "accuracy"],
+    }
+
+
+def floor(cells):
+    """Time a pack against the matrix products of its layers, forward and backward, alone."""
+    train, valid = standardised(cells)
+    k, (d, c) = training.PACK_SIZE, (train[0].shape[1], 5)
+    shapes = []
+    for widths in ((d, *GATE_HIDDEN, d), (d, *PREDICTOR_HIDDEN, c)):
+        shapes += zip(widths[:-1], widths[1:], strict=True)
+    operands = [
+        (torch.randn(k, BATCH_SIZE, i), torch.randn(k, i, o), torch.randn(k, BATCH_SIZE, o))
+        for i, o in shapes
+    ]
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+
+    def products():
+        for _ in range(training.MIN_STEPS):
+            for x, weight, gradient in operands:
+                torch.bmm(x, weight)
+                torch.bmm(x.transpose(1, 2), gradient)
+                torch.bmm(gradient, weight.transpose(1, 2))
+
+    x, y = (torch.cat(pair) for pair in zip(train, valid, strict=True))
+    rows = np.arange(len(x))
+    members = [Member(rows[: len(train[0])], rows[len(train[0]) :], LAM, s) for s in range(k)]
+    pairs = [
+        (timed(products)[1], timed(lambda: fit_pack(x, y, members, n_outputs=c))[1])
+        for _ in range(5)
+    ]
+    torch.set_num_threads(before)
+    products_s, pack_s = np.median(pairs, axis=0)
+    return {"products_s": products_s, "pack_s": pack_s, "ratio": pack_s / products_s}
+
+
+def side_by_side(cells):
+    """Two fits at once in two processes against one alone."""
+    code = (
+        "from lspin import LSPINClassifier, load_cells; from lspin.features import model_inputs\n"
+        "import time; cells = load_cells('twin', verbose=0)\n"
+        "x = model_inputs(cells.X).fit_transform(cells.X)\n"
+        "LSPINClassifier(n_members=4, random_state=0).fit(x, cells.y)\n"
+        "start = time.perf_counter()\n"
+        "for seed in range(5): LSPINClassifier(random_state=seed).fit(x, cells.y)\n"
+        "print(time.perf_counter() - start)"
+    )
+
+    def start():
+        return subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+
+    alone = float(start().communicate()[0])
+    pair = [start(), start()]
+    together = max(float(process.communicate()[0]) for process in pair)
+    return {"alone_s": alone, "together_s": together, "ratio": together / alone}
+
+
+def explaining(cells, n_kernel=5):
+    """(c) Gates of all cells against SHAP values of all cells (KernelSHAP: a few, scaled)."""
+    import shap
+    from captum.attr import IntegratedGradients
+
+    x = model_inputs(cells.X).fit_transform(cells.X).to_numpy()
+    model = LSPINClassifier(random_state=0).fit(x, cells.y)
+    trees = HistGradientBoostingClassifier(random_state=0).fit(x, cells.y)
+    model.gates(x)
+    gates = min(timed(lambda: model.gates(x))[1] for _ in range(3))
+    kernel = shap.KernelExplainer(model.predict_proba, shap.sample(x, 50, random_state=0))
+    _, kernel_s = timed(lambda: kernel.shap_values(x[:n_kernel], silent=True))
+    kernel_s *= len(x) / n_kernel
+    tree = shap.TreeExplainer(trees)
+    _, tree_s = timed(lambda: tree.shap_values(x))
+    target = torch.as_tensor(model.predict_proba(x).argmax(axis=1))
+    integrated = IntegratedGradients(lambda z: model.network_(z)[0].mean(dim=0))
+    _, captum_s = timed(
+        lambda: integrated.attribute(torch.tensor(x), target=target, internal_batch_size=8192)
+    )
+    return {
+        "cells": len(x),
+        "gates_s": gates,
+        "kernel_shap_s": kernel_s,
+        "tree_shap_s": tree_s,
+        "integrated_gradients_s": captum_s,
+        "ratio_kernel_shap": kernel_s / gates,
+        "ratio_tree_shap": tree_s / gates,
+        "ratio_integrated_gradients": captum_s / gates,
+    }
+
+
+def one_size(n, d=50):
+    """Fit and read gates of n synthetic cells; return seconds and the growth of memory."""
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((n, d), dtype=np.float32)
+    y = (x[:, :5] * (1 + (x[:, 5:10] > 0))).argmax(axis=1)
+    model = LSPINClassifier(n_members=4, random_state=0)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    _, fit_s = timed(lambda: model.fit(x, y))
+    _, gates_s = timed(lambda: model.gates(x))
+    after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return {"cells": n, "fit_s": fit_s, "gates_s": gates_s, "memory_mb": (after - before) / 1024}
+
+
+def scaling():
+    """(d) Time and memory from a thousand to a million cells, each size in its own process."""
+    sizes = []
+    for n in (10**3, 10**4, 10**5, 10**6):
+        command = [sys.executable, __file__, "--size", str(n)]
+        sizes.append(json.loads(subprocess.run(command, capture_output=True, check=True).stdout))
+    logs = {key: np.log10([size[key] for size in sizes]) for key in ("cells", "fit_s", "gates_s")}
+    slopes = {
+        f"slope_{key}": float(np.polyfit(logs["cells"], logs[key], 1)[0])
+        for key in ("fit_s", "gates_s")
+    }
+    steepest = np.max(np.diff(logs["fit_s"]) / np.diff(logs["cells"]))
+    return {"sizes": sizes, **slopes, "steepest_fit_s": float(steepest)}
+
+
+def start_up():
+    """(e) Seconds to import, and to run `lspin info`, in fresh processes."""
+
+    def median(command):
+        return float(
+            np.median(
+                [
+                    timed(
+                        lambda: subprocess.run(
+                            [sys.executable, *command], check=True, capture_output=True
+                        )
+                    )[1]
+                    for _ in range(5)
+                ]
+            )
+        )
+
+    bare = median(["-c", "pass"])
+    return {
+        "import_lspin_s": median(["-c", "import lspin"]) - bare,
+        "import_estimator_s": median(["-c", "from lspin import LSPINClassifier"]) - bare,
+        "lspin_info_s": median(["-m", "lspin", "info"]),
+    }
+
+
+def main():
+    """Run everything, print it as it comes, and record it."""
+    cells = load_cells(verbose=0)
+    print(cells.banner())
+    results = {
+        "source": cells.source,
+        "cells": len(cells),
+        "cpus": os.cpu_count(),
+        "machine": platform.machine(),
+        "torch": torch.__version__,
+    }
+    for name, measure in {
+        "one model to the reference's loss": lambda: one_model(cells),
+        "200 models": lambda: protocol(cells),
+        "pack against its matrix products": lambda: floor(cells),
+        "two fits at once": lambda: side_by_side(cells),
+        "explaining all cells": lambda: explaining(cells),
+        "start-up": start_up,
+        "scaling": scaling,
+    }.items():
+        results[name] = measure()
+        print(f"\n{name}")
+        for key, value in results[name].items():
+            print(f"  {key:36} {value:.4g}" if isinstance(value, float) else f"  {key:36} {value}")
+    (HERE / "latest.json").write_text(json.dumps(results, indent=1, default=float) + "\n")
+
+
+if __name__ == "__main__":
+    if sys.argv[1:2] == ["--size"]:
+        print(json.dumps(one_size(int(sys.argv[2]))))
+    else:
+        main()
