@@ -101,7 +101,7 @@ f_i_curve_slope | spikes/s per pA | f-I slope | Extra spikes per second for each
     **_catalogue(
         "long square: 1 s step, 40 to 60 pA above rheobase",
         """
-adaptation | | adaptation | How much each interval is longer than the last; needs three spikes.
+adaptation | | adaptation | Mean relative growth of the intervals; needs three spikes.
 no_adaptation | | no adaptation measured | 1 if the cell fired fewer than three spikes, else 0.
 avg_isi | ms | mean inter-spike interval | Mean time from spike to spike; needs two spikes.
 latency | s | latency | Time from the start of the current to the threshold of the first spike.
@@ -141,7 +141,7 @@ slow_trough_depth_mv_long_square | mV | slow trough depth, long square | As for 
 """
 
 _RAMP_ONLY = """
-slow_trough_depth_mv_ramp | mV | slow trough depth, ramp | Slow below fast trough; 0 without one.
+slow_trough_depth_mv_ramp | mV | slow trough depth, ramp | How far below the fast one; 0 if none.
 no_slow_trough_ramp | | no slow trough, ramp | 1 if no slow trough follows the spike, else 0.
 """
 
@@ -373,19 +373,14 @@ def model_inputs(columns: Iterable[str] = RELEASED_FEATURES) -> Pipeline:
     ------
     ValueError
         If a column is not in :data:`FEATURES`, or there is none.
-
-    Examples
-    --------
-    >>> model_inputs()[0].fit(cells.X).transform(cells.X)["rise_ms_ramp"]  # doctest: +SKIP
     """
     names = list(columns)
-    unknown = [name for name in names if name not in FEATURES]
-    if unknown or not names:
+    if not names:
+        raise ValueError("There are no columns; pass those of load_cells().X.")
+    if unknown := [name for name in names if name not in FEATURES]:
         raise ValueError(
             f"Not in the catalogue lspin.features.FEATURES: {unknown[:5]}. "
             "Pass the columns of load_cells().X, or drop or rename these."
-            if unknown
-            else "There are no columns; pass those of load_cells().X."
         )
     steps = [
         ("log", FunctionTransformer(log_heavy_tails, feature_names_out="one-to-one")),

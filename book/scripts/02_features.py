@@ -327,8 +327,7 @@ plot_by_class(both, cells, log=("trough_t_ramp", "trough_ms_ramp"))
 plt.show()
 
 # %% [markdown]
-# The raw time of the trough and the difference come from the same two moments of the
-# same trace. Only the question changed.
+# The same trace and the same trough. Only the question changed.
 #
 # ## What does a missing value mean?
 #

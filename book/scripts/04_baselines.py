@@ -161,7 +161,7 @@ for name in ("paper", "positive"):
 # - Compare models on the same folds, grouped by donor, with everything that learns inside the fold.
 # - Differences between good models on these cells are about as large as their spread over folds.
 # - The cohort matters more than the model. A score without its cohort says little.
-# - LSPIN pays for its few open gates with little or no accuracy; how much is a choice, $\lambda$.
+# - LSPIN pays for closed gates with some accuracy; how much is a choice, $\lambda$.
 #
 # ## Exercises
 #

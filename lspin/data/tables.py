@@ -309,9 +309,8 @@ class Spikes:
     source : {"paper", "twin"}
     species : {"mouse", "human"}
     features : DataFrame of float64, shape (n_cells, 11)
-        The authors' features of one short-square spike of the same cell
-        (:data:`SPIKE_FEATURES`), from another sweep than the waveform's; NaN
-        where their table lacks the cell, no columns for the twin.
+        The authors' features of the same spike (:data:`SPIKE_FEATURES`); NaN where
+        their table lacks the cell, no columns for the twin.
     provenance : dict
         JSON-serialisable: ``tables`` (file name to sha256).
 
