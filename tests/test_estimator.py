@@ -14,7 +14,7 @@ from lspin.estimator import inner_splits
 
 CHECKS = [
     check
-    for model in (LSPINClassifier(n_members=1), LSPINRegressor(n_members=1))
+    for model in (LSPINClassifier(n_members=4), LSPINRegressor(n_members=4))
     for check in estimator_checks_generator(model)
 ]
 

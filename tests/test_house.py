@@ -309,6 +309,7 @@ def copy_of_the_house(folder):
     files = ["Makefile", "_config.yml", "references.bib", "pyproject.toml", ".ci/make_env.py"]
     for name in [*files, "requirements.txt", "constraints.txt"]:
         shutil.copy(ROOT / name, house / name)
+    shutil.copytree(ROOT / "book" / "_static", house / "book" / "_static")
     return house
 
 
