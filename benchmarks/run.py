@@ -57,15 +57,15 @@ class PlainLSPIN(torch.nn.Module):
 
     def __init__(self, d, c):
         super().__init__()
-        self.gating = self._stack((d, *GATE_HIDDEN, d), torch.nn.ReLU)
-        self.predictor = self._stack((d, *PREDICTOR_HIDDEN, c), torch.nn.SiLU)
+        self.gating = self._stack((d, *GATE_HIDDEN, d))
+        self.predictor = self._stack((d, *PREDICTOR_HIDDEN, c))
         torch.nn.init.constant_(self.gating[-1].bias, 0.5)
 
     @staticmethod
-    def _stack(widths, activation):
+    def _stack(widths):
         layers = []
         for n_in, n_out in zip(widths[:-1], widths[1:], strict=True):
-            layers += [torch.nn.Linear(n_in, n_out), activation()]
+            layers += [torch.nn.Linear(n_in, n_out), torch.nn.ReLU()]
         return torch.nn.Sequential(*layers[:-1])
 
     def forward(self, x):
@@ -207,6 +207,7 @@ def floor(cells):
         (torch.randn(k, BATCH_SIZE, i), torch.randn(k, i, o), torch.randn(k, BATCH_SIZE, o))
         for i, o in shapes
     ]
+    first = operands[0][0]  # the cells themselves, which need no gradient
     before = torch.get_num_threads()
     torch.set_num_threads(1)
 
@@ -215,7 +216,8 @@ def floor(cells):
             for x, weight, gradient in operands:
                 torch.bmm(x, weight)
                 torch.bmm(x.transpose(1, 2), gradient)
-                torch.bmm(gradient, weight.transpose(1, 2))
+                if x is not first:
+                    torch.bmm(gradient, weight.transpose(1, 2))
 
     x, y = (torch.cat(pair) for pair in zip(train, valid, strict=True))
     rows = np.arange(len(x))

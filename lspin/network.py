@@ -110,7 +110,7 @@ class PackedLSPIN(nn.Module):
         """Return logits or values, shape (K, n, c), for gated cells ``x * gate``, (K, n, d)."""
         hidden = gated
         for layer in self.predictor[:-1]:
-            hidden = F.silu(layer(hidden))
+            hidden = F.relu(layer(hidden))
         return self.predictor[-1](hidden)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:

@@ -57,10 +57,9 @@ def classification_loss(logits: Tensor, target: Tensor) -> Tensor:
     Labels are smoothed because a Cre line is an imperfect label: some cells of a
     line do not belong to its class.
     """
-    losses = F.cross_entropy(
-        logits.flatten(0, 1), target.flatten(), reduction="none", label_smoothing=LABEL_SMOOTHING
+    return F.cross_entropy(
+        logits.transpose(1, 2), target, reduction="none", label_smoothing=LABEL_SMOOTHING
     )
-    return losses.view(target.shape)
 
 
 def regression_loss(values: Tensor, target: Tensor) -> Tensor:

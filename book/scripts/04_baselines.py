@@ -147,7 +147,8 @@ print(
 results = Path("results") if Path("results").is_dir() else Path("book/results")
 for name in ("paper", "positive"):
     recorded, about = read_results(results / f"{name}.json")
-    print(about["banner"], about["protocol"], sep="\n")
+    print("Recorded on the", about["banner"].removeprefix("Source: "))
+    print(about["protocol"])
     display(summary(recorded).round(3))
 
 # %% [markdown]
