@@ -1,6 +1,7 @@
 # make book    build the book: every chapter is executed     -> _build/html/index.html
 # make test    unit tests, then every chapter as a test
 # make results score LSPIN and its rivals on the real tables -> book/results
+# make bench   measure how fast it is, side by side with others -> benchmarks/latest.json
 # make lint    style and types
 # make sync    bring notebooks and scripts of the chapters in step
 # make links   check every link of the book
@@ -12,7 +13,7 @@
 # UV_TORCH_BACKEND=cpu keeps CUDA out of it, which on Linux saves several GB.
 
 .DELETE_ON_ERROR:
-.PHONY: book test results lint sync links env lock clean
+.PHONY: book test results bench lint sync links env lock clean
 
 ifndef PYTHON
 PYTHON := $(shell for p in python3.11 python3.10; do \
@@ -42,6 +43,13 @@ test: $(READY)
 results: $(READY)
 	$(VENV) -m lspin evaluate paper book/results/paper.json
 	$(VENV) -m lspin evaluate allen book/results/positive.json
+
+bench: $(READY) build/bench/.ready
+	PYTHONPATH=build/bench $(VENV) -W ignore benchmarks/run.py
+
+build/bench/.ready: benchmarks/requirements.txt
+	$(VENV) -m pip install --quiet --no-deps --target build/bench --upgrade -r benchmarks/requirements.txt
+	@touch $@
 
 lint: $(READY)
 	$(VENV) -m ruff check

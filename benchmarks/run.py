@@ -9,11 +9,13 @@ import json
 import math
 import os
 import platform
-import resource
+import re
 import subprocess
 import sys
 import time
+from contextlib import ExitStack
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 import torch
@@ -21,6 +23,7 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.metrics import log_loss
 
 from lspin import LSPINClassifier, load_cells, lspin_path, training
+from lspin.estimator import inner_splits
 from lspin.evaluation import donor_folds
 from lspin.features import model_inputs
 from lspin.gates import SIGMA
@@ -198,7 +201,7 @@ def protocol(cells, n_plain=10):
 
 def floor(cells):
     """Time a pack against the matrix products of its layers, forward and backward, alone."""
-    train, valid = standardised(cells)
+    train, _ = standardised(cells)
     k, (d, c) = training.PACK_SIZE, (train[0].shape[1], 5)
     shapes = []
     for widths in ((d, *GATE_HIDDEN, d), (d, *PREDICTOR_HIDDEN, c)):
@@ -219,9 +222,9 @@ def floor(cells):
                 if x is not first:
                     torch.bmm(gradient, weight.transpose(1, 2))
 
-    x, y = (torch.cat(pair) for pair in zip(train, valid, strict=True))
-    rows = np.arange(len(x))
-    members = [Member(rows[: len(train[0])], rows[len(train[0]) :], LAM, s) for s in range(k)]
+    x, y = train
+    splits = inner_splits(y.numpy(), None, k, np.random.RandomState(0))
+    members = [Member(*split, LAM, seed) for seed, split in enumerate(splits)]
     pairs = [
         (timed(products)[1], timed(lambda: fit_pack(x, y, members, n_outputs=c))[1])
         for _ in range(5)
@@ -231,25 +234,71 @@ def floor(cells):
     return {"products_s": products_s, "pack_s": pack_s, "ratio": pack_s / products_s}
 
 
-def side_by_side(cells):
-    """Two fits at once in two processes against one alone."""
-    code = (
-        "from lspin import LSPINClassifier, load_cells; from lspin.features import model_inputs\n"
-        "import time; cells = load_cells('twin', verbose=0)\n"
-        "x = model_inputs(cells.X).fit_transform(cells.X)\n"
-        "LSPINClassifier(n_members=4, random_state=0).fit(x, cells.y)\n"
-        "start = time.perf_counter()\n"
-        "for seed in range(5): LSPINClassifier(random_state=seed).fit(x, cells.y)\n"
-        "print(time.perf_counter() - start)"
-    )
+def undone(cells):
+    """Seconds for an ensemble of 8 with one idea of the package undone at a time."""
+    (x, y), _ = standardised(cells)
 
-    def start():
+    def fit():
+        return LSPINClassifier(random_state=0).fit(x, y)
+
+    def with_changes(*changes):
+        with ExitStack() as stack:
+            for target, value in changes:
+                stack.enter_context(mock.patch(target, value))
+            return min(timed(fit)[1] for _ in range(3))
+
+    fit()
+    shipped = with_changes()
+    variants = {
+        "one network at a time": [("lspin.training.PACK_SIZE", 1)],
+        "every row in every step": [("lspin.training.BATCH_SIZE", len(x))],
+        "denormal numbers in the penalty": [("lspin.gates.LIMIT", math.inf)],
+    }
+    seconds = {name: with_changes(*changes) for name, changes in variants.items()}
+    return {"shipped_s": shipped, **{name: value / shipped for name, value in seconds.items()}}
+
+
+ENSEMBLES = """
+from lspin import LSPINClassifier, load_cells
+from lspin.features import model_inputs
+import time
+cells = load_cells('twin', verbose=0)
+x = model_inputs(cells.X).fit_transform(cells.X)
+LSPINClassifier(n_members=4, random_state=0).fit(x, cells.y)
+start = time.perf_counter()
+for seed in range(3):
+    LSPINClassifier(random_state=seed).fit(x, cells.y)
+print(time.perf_counter() - start)
+"""
+
+TORCH_THREADS = """
+import contextlib, lspin.threads
+@contextlib.contextmanager
+def nothing():
+    yield
+lspin.threads.one_torch_thread, lspin.threads.n_workers = nothing, lambda: 1
+"""
+
+
+def side_by_side(cells):
+    """Two programs that fit ensembles at the same time, against one alone."""
+
+    def start(code):
         return subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
 
-    alone = float(start().communicate()[0])
-    pair = [start(), start()]
-    together = max(float(process.communicate()[0]) for process in pair)
-    return {"alone_s": alone, "together_s": together, "ratio": together / alone}
+    def together(code):
+        pair = [start(code), start(code)]
+        return max(float(process.communicate()[0]) for process in pair)
+
+    alone = float(start(ENSEMBLES).communicate()[0])
+    ours, with_torch_threads = together(ENSEMBLES), together(TORCH_THREADS + ENSEMBLES)
+    return {
+        "alone_s": alone,
+        "together_s": ours,
+        "ratio": ours / alone,
+        "with_torch_threads_together_s": with_torch_threads,
+        "with_torch_threads_ratio": with_torch_threads / alone,
+    }
 
 
 def explaining(cells, n_kernel=5):
@@ -284,17 +333,23 @@ def explaining(cells, n_kernel=5):
     }
 
 
+def peak_memory_mb():
+    """Peak memory of this process so far (Linux; it counts from the start of this program)."""
+    status = Path("/proc/self/status").read_text()
+    return int(re.search(r"VmHWM:\s+(\d+) kB", status).group(1)) / 1024
+
+
 def one_size(n, d=50):
     """Fit and read gates of n synthetic cells; return seconds and the growth of memory."""
     rng = np.random.default_rng(0)
     x = rng.standard_normal((n, d), dtype=np.float32)
     y = (x[:, :5] * (1 + (x[:, 5:10] > 0))).argmax(axis=1)
     model = LSPINClassifier(n_members=4, random_state=0)
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    before = peak_memory_mb()
     _, fit_s = timed(lambda: model.fit(x, y))
     _, gates_s = timed(lambda: model.gates(x))
-    after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return {"cells": n, "fit_s": fit_s, "gates_s": gates_s, "memory_mb": (after - before) / 1024}
+    memory_mb = peak_memory_mb() - before
+    return {"cells": n, "fit_s": fit_s, "gates_s": gates_s, "memory_mb": memory_mb}
 
 
 def scaling():
@@ -352,6 +407,7 @@ def main():
         "one model to the reference's loss": lambda: one_model(cells),
         "200 models": lambda: protocol(cells),
         "pack against its matrix products": lambda: floor(cells),
+        "one idea undone": lambda: undone(cells),
         "two fits at once": lambda: side_by_side(cells),
         "explaining all cells": lambda: explaining(cells),
         "start-up": start_up,

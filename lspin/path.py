@@ -20,13 +20,18 @@ from lspin.estimator import check_parameters, inner_splits
 from lspin.evaluation import count_open, donor_folds
 from lspin.gates import gate_values
 from lspin.threads import n_workers, one_torch_thread
-from lspin.training import Member, cut, fit_pack
+from lspin.training import Member, fit_pack
 
 LAMS = (0.0, 0.125, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0)
 """Lambdas of a path, from every gate free to hardly any open."""
 
 N_SPLITS = 5
 """Folds the cells are cut into, even if fewer of them are tested."""
+
+
+PACK_SIZE = 20
+"""Members in a pack: more than in a single fit, since there are many and large packs spend a
+smaller share of their time in Python, where threads do wait for each other."""
 
 
 @dataclass(frozen=True)
@@ -122,17 +127,23 @@ def lspin_path(
     rng = check_random_state(random_state)
     folds = donor_folds(y, donors, max(N_SPLITS, n_folds), rng.randint(2**31))[:n_folds]
     inputs = StandardScaler() if inputs is None else inputs
-    packs = [
-        _packs_of_fold(X, y, donors, *fold, lams, clone(inputs), n_members, device, rng)
-        for fold in folds
-    ]
     run = _run if memory is None else memory.cache(_run)
+    # Made one by one while others are trained; the order, and so the random numbers, are fixed.
+    tasks = (
+        delayed(run)(pack)
+        for fold in folds
+        for pack in _packs_of_fold(X, y, donors, *fold, lams, clone(inputs), n_members, device, rng)
+    )
+    packs_per_fold = -(-len(lams) * n_members // PACK_SIZE)
     parallel = Parallel(n_jobs=n_workers(), prefer="threads", return_as="generator")
-    tasks = [delayed(run)(pack) for fold_packs in packs for pack in fold_packs]
-    results = iter(tqdm(parallel(tasks), "lambda path", len(tasks), disable=not verbose))
+    bar = tqdm(desc="lambda path", total=n_folds * packs_per_fold, disable=not verbose)
+    results = parallel(tasks)
     scores, rows, gates = [], [], []
     for k, (train, test) in enumerate(folds):
-        parts = [next(results) for _ in packs[k]]
+        parts = []
+        for _ in range(packs_per_fold):
+            parts.append(next(results))
+            bar.update()
         shape = (len(lams), n_members, len(test), -1)
         proba = np.concatenate([p for p, _ in parts]).reshape(shape).mean(axis=1)
         fold_gates = np.concatenate([g for _, g in parts]).reshape(shape)
@@ -144,6 +155,7 @@ def lspin_path(
         path = LambdaPath(pd.DataFrame(scores), np.concatenate(rows), np.concatenate(gates, axis=1))
         if on_fold is not None:
             on_fold(path)
+    bar.close()
     return path
 
 
@@ -187,7 +199,8 @@ def _packs_of_fold(
         for (fit, valid), seed in zip(splits, seeds, strict=True)
     ]
     return [
-        _Pack(x_train, target, x_test, some, len(classes), device) for some in cut(members, device)
+        _Pack(x_train, target, x_test, members[i : i + PACK_SIZE], len(classes), device)
+        for i in range(0, len(members), PACK_SIZE)
     ]
 
 

@@ -97,12 +97,6 @@ def objective(network: PackedLSPIN, x: Tensor, target: Tensor, lam: Tensor) -> T
     return loss(output, target) + lam[:, None] * open_probability(mu).mean(dim=2)
 
 
-def cut(members: Sequence[Member], device: str) -> list[Sequence[Member]]:
-    """Cut members into packs: of `PACK_SIZE` on a CPU, one of them all on a GPU."""
-    size = PACK_SIZE if torch.device(device).type == "cpu" else len(members)
-    return [members[start : start + size] for start in range(0, len(members), size)]
-
-
 def fit_members(
     x: Tensor,
     target: Tensor,
@@ -127,11 +121,17 @@ def fit_members(
     PackedLSPIN
         All members, in the order given.
     """
+    size = PACK_SIZE if x.device.type == "cpu" else len(members)  # a GPU takes all at once
     packs = Parallel(n_jobs=n_workers(), prefer="threads")(
         delayed(fit_pack)(
-            x, target, some, n_outputs=n_outputs, weight=weight, verbose=0 if i else verbose
+            x,
+            target,
+            members[i : i + size],
+            n_outputs=n_outputs,
+            weight=weight,
+            verbose=0 if i else verbose,
         )
-        for i, some in enumerate(cut(members, x.device.type))
+        for i in range(0, len(members), size)
     )
     return PackedLSPIN.joined(packs)
 

@@ -38,7 +38,10 @@ def recorded(folder):
     return {path: path.stat().st_mtime_ns for path in folder.rglob("output.pkl")}
 
 
-def test_a_killed_worker_changes_nothing_and_recorded_packs_run_once(cluster, tmp_path):
+def test_a_killed_worker_changes_nothing_and_recorded_packs_run_once(
+    cluster, tmp_path, monkeypatch
+):
+    monkeypatch.setattr("lspin.path.PACK_SIZE", 4)
     before = {}
 
     def kill_a_worker(path):

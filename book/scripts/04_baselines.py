@@ -42,6 +42,7 @@ from lspin import LSPINClassifier, load_cells
 from lspin.baselines import baselines
 from lspin.evaluation import cross_validate, donor_folds, read_results, summary
 from lspin.features import model_inputs
+from lspin.plots import name_source
 
 cells = load_cells()
 print(cells.banner())
@@ -92,7 +93,7 @@ ax.plot(order, wide.mean(axis=1), "D", color="black", label="mean of five folds"
 ax.set_ylabel("macro F1 on held-out donors")
 ax.tick_params(axis="x", rotation=20)
 ax.legend(frameon=False)
-ax.set_title(cells.banner(), fontsize=8, color="0.4")
+name_source(fig, cells.banner())
 plt.show()
 
 # %%
@@ -120,7 +121,7 @@ for name, marker in zip(recall, "Dovs^P", strict=True):
     ax.plot(recall.index, recall[name], marker, label=name, alpha=0.8)
 ax.set(ylabel="recall (share of the class that is found)", ylim=(0, 1))
 ax.legend(frameon=False, ncol=2, fontsize=8)
-ax.set_title(cells.banner(), fontsize=8, color="0.4")
+name_source(fig, cells.banner())
 plt.show()
 
 # %% [markdown]

@@ -1,0 +1,227 @@
+# ---
+# jupyter:
+#   kernelspec:
+#     display_name: Python 3 (ipykernel)
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # How is it fast, and what if one machine is not enough?
+#
+# ## Overview
+#
+# {doc}`03_training` drew a path of eight lambdas while you watched: dozens of networks in some
+# seconds. The networks are small and nothing about the method is approximated. The time was in
+# the waste, and this chapter shows where. At the end, the same path runs on a cluster.
+#
+# ## Prerequisites
+#
+# | Concept | Importance | Where |
+# | --- | --- | --- |
+# | LSPIN, its training, the lambda path | Necessary | {doc}`03_training` |
+# | Matrix products | Necessary | |
+# | Processes and threads | Helpful | |
+#
+# - **Time to learn**: 20 minutes
+
+# %%
+import json
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from distributed import Client, LocalCluster
+from joblib import Memory, parallel_config
+
+from lspin import load_cells, lspin_path
+from lspin.features import model_inputs
+from lspin.threads import one_torch_thread
+from lspin.training import Member, fit_pack
+
+cells = load_cells()
+print(cells.banner())
+
+# %% [markdown]
+# ## A small network leaves a processor idle
+#
+# One LSPIN for these cells has a few thousand weights. Each of its layers is a matrix product so
+# small that starting it costs about as much as computing it. A cross-validation over lambdas and
+# seeds trains hundreds of such networks, and they all do the same steps. So we stack K of them
+# along a new first axis, and each layer becomes one *batched* product, $(K, n, d) \times (K, d, h)$.
+
+# %%
+x = torch.tensor(model_inputs(cells.X).fit_transform(cells.X).to_numpy(), dtype=torch.float32)
+target = torch.as_tensor(np.unique(cells.y, return_inverse=True)[1])
+rows = np.random.default_rng(0).permutation(len(x))
+
+
+def seconds_per_network(n_networks):
+    members = [Member(rows[200:], rows[:200], lam=0.5, seed=k) for k in range(n_networks)]
+    start = time.perf_counter()
+    fit_pack(x, target, members, n_outputs=5)
+    return (time.perf_counter() - start) / n_networks
+
+
+seconds_per_network(1)  # the first call also warms up
+packs = pd.Series({k: seconds_per_network(k) for k in (1, 2, 4, 8)}, name="seconds per network")
+packs.rename_axis("networks in the pack").to_frame().round(3)
+
+# %% [markdown]
+# Members of a pack never exchange anything: the loss is a sum over members, so the gradient of each
+# depends on its own loss only. A pack gives what separate trainings give; the tests of the package
+# check it. Beyond four networks there is little left to gain, so the package cuts its work into
+# packs of four. Because that number does not depend on the machine, neither do the results.
+#
+# ## Threads that wait for each other
+#
+# Processors have several cores, and torch would use all of them for one matrix product. At its end
+# the threads wait for the slowest, and they wait *spinning*: a core that waits is a core in use. If
+# somebody else needs that core (another program, another student on the same server, or a container
+# that may use less than it sees, as on Binder), the waiting starves the very thread it waits for.
+#
+# The package gives each pack one thread, and runs as many packs side by side as the process may use
+# processors. No thread ever waits for another.
+#
+# ## What each idea is worth
+#
+# `make bench` undoes one idea at a time and measures again, everything side by side in one run.
+# The record below is from the machine named in it, on recorded cells; run it on yours.
+
+# %%
+bench = json.loads(Path("../benchmarks/latest.json").read_text())
+print(f"recorded on {bench['cells']} cells, {bench['cpus']} CPUs, torch {bench['torch']}")
+undone = pd.Series(bench["one idea undone"]).drop("shipped_s")
+together = bench["two fits at once"]
+undone["two programs at once: torch's threads"] = (
+    together["with_torch_threads_together_s"] / together["together_s"]
+)
+undone.rename("times slower without it").to_frame().round(2)
+
+# %% [markdown]
+# - **One network at a time**: the stacking undone.
+# - **Every row in every step**: a step on 256 random cells points nearly the same way as a step on
+#   all of them and costs a fraction. The number of steps is the same here; only their price is not.
+# - **Denormal numbers**: where a gate is closed for sure, the gradient of the penalty is a number
+#   like $10^{-40}$. Processors compute with such numbers in slow motion. The penalty is clipped
+#   at six standard deviations, where it is 0 or 1 to eight digits.
+#
+# And beside other software:
+
+# %%
+one, many, explain = (
+    bench[name]
+    for name in ("one model to the reference's loss", "200 models", "explaining all cells")
+)
+pd.DataFrame(
+    [
+        (
+            "one network to the loss that featselectlib ends with",
+            one["featselectlib_s"],
+            one["lspin_s"],
+        ),
+        ("200 networks, against a plain torch loop", many["one_by_one_s"], many["packed_s"]),
+        ("reasons for all cells, against KernelSHAP", explain["kernel_shap_s"], explain["gates_s"]),
+        ("reasons for all cells, against TreeSHAP", explain["tree_shap_s"], explain["gates_s"]),
+    ],
+    columns=["what", "other (s)", "lspin (s)"],
+).assign(ratio=lambda table: table["other (s)"] / table["lspin (s)"]).round(2)
+
+# %% [markdown]
+# The last two rows do not compare like with like: SHAP explains any model from outside, and pays
+# for it by asking the model many times. The gates are there already, as a part of the prediction.
+# (Whether they are *good* reasons is another question, see {doc}`05_gates`.) KernelSHAP and the
+# plain loop were measured on a few cells and networks and scaled up.
+#
+# ## More cells
+#
+# The cost of training grows with the number of cells, not faster, and memory holds the table and
+# one batch of each network:
+
+# %%
+sizes = pd.DataFrame(bench["scaling"]["sizes"]).set_index("cells")
+print(f"slope of log time over log cells: {bench['scaling']['slope_fit_s']:.2f}")
+sizes.round(2)
+
+# %% [markdown]
+# ## More machines
+#
+# Packs run through [joblib](https://joblib.readthedocs.io), and joblib can hand them to a
+# [Dask](https://www.dask.org) cluster. Nothing in the call changes; it happens inside
+# `parallel_config("dask")`. Here the cluster is two processes on this machine. On a real one, its
+# address goes into `Client(...)`.
+#
+# `memory` records every finished pack on disk. If a worker dies, Dask gives its unfinished packs to
+# another; if *everything* dies, the next run goes on where the last one stopped.
+
+# %% tags=["remove-stderr"]
+settings = {
+    "groups": cells.donors,
+    "lams": (0.0, 0.5, 2.0),
+    "inputs": model_inputs(cells.X),
+    "n_members": 4,
+}
+memory = Memory("../build/recorded", verbose=0)
+with LocalCluster(
+    n_workers=2, threads_per_worker=1, host="127.0.0.1", dashboard_address=None
+) as cluster:
+    with Client(cluster), parallel_config("dask"):
+        on_cluster = lspin_path(cells.X, cells.y, **settings, memory=memory)
+here = lspin_path(cells.X, cells.y, **settings)
+
+# %%
+pd.testing.assert_frame_equal(on_cluster.scores, here.scores)
+print("The cluster gave the same scores as this process.")
+here.summary().round(3)
+
+# %% [markdown]
+# ## Take-away
+#
+# - Small networks are slow one at a time; stacked, they are one large one.
+# - Much of the time of a step was in things that do not matter: cells not needed in this step,
+#   numbers too small to count.
+# - Threads that spin while they wait are fast alone and terrible in company.
+# - Measure side by side, in one run, and undo one thing at a time.
+#
+# ## Exercises
+#
+# **1.** How long does a pack of four take if torch may use all its threads inside it, and nobody
+# else is on the machine?
+#
+# ```{dropdown} Solution
+# Call the undecorated function. On an idle machine it may be a little faster or a little slower
+# than one thread: the products are too small to share out. It is never twice as fast on two cores,
+# which two packs side by side are.
+# ```
+
+# %% tags=["hide-cell"]
+members = [Member(rows[200:], rows[:200], lam=0.5, seed=k) for k in range(4)]
+start = time.perf_counter()
+fit_pack.__wrapped__(x, target, members, n_outputs=5)
+free = time.perf_counter() - start
+start = time.perf_counter()
+with one_torch_thread():
+    fit_pack.__wrapped__(x, target, members, n_outputs=5)
+single = time.perf_counter() - start
+print(f"{torch.get_num_threads()} threads: {free:.2f} s, one thread: {single:.2f} s")
+
+# %% [markdown]
+# **2.** Run the path with `memory` once more, without a cluster. What happens?
+#
+# ```{dropdown} Solution
+# It answers at once: a pack that is recorded is not trained again, wherever it was trained.
+# ```
+
+# %% tags=["hide-cell", "remove-stderr"]
+start = time.perf_counter()
+again = lspin_path(cells.X, cells.y, **settings, memory=memory)
+pd.testing.assert_frame_equal(again.scores, here.scores)
+print(f"{time.perf_counter() - start:.2f} s")
+
+# %% [markdown]
+# ## What's next?
+#
+# You can train hundreds of networks in a coffee break. Use it: change the cohort, the features, the
+# seed, and see which of your conclusions stay.
