@@ -18,6 +18,9 @@ from lspin.gates import gate_values
 from lspin.threads import one_torch_thread
 from lspin.training import Member, fit_members
 
+FLOATS = (np.float64, np.float32)
+"""Accepted as they are; a large table should not be copied for nothing."""
+
 VALID_FOLDS = 8
 """Each member keeps one row in eight to choose its best step on."""
 
@@ -73,13 +76,14 @@ class _BaseLSPIN(BaseEstimator):
 
     def _checked(self, X: ArrayLike) -> np.ndarray:
         check_is_fitted(self)
-        return validate_data(self, X, reset=False, dtype=np.float64)
+        return validate_data(self, X, reset=False, dtype=FLOATS)
 
     @torch.no_grad()
     def _outputs(self, X: np.ndarray) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
         """Yield outputs (K, m, c) and gates (K, m, d), `ROWS_PER_CALL` rows at a time."""
         for start in range(0, len(X), ROWS_PER_CALL):
-            x = torch.tensor(X[start : start + ROWS_PER_CALL], device=self.device)
+            rows = X[start : start + ROWS_PER_CALL]
+            x = torch.tensor(rows, dtype=torch.float64, device=self.device)
             with one_torch_thread():
                 output, mu = self.network_(x)
             yield output.cpu(), gate_values(mu).cpu()
@@ -193,7 +197,7 @@ class LSPINClassifier(ClassifierMixin, _BaseLSPIN):
         ValueError
             If a parameter or the data cannot be used; the message says which.
         """
-        features, labels = validate_data(self, X, y, dtype=np.float64)
+        features, labels = validate_data(self, X, y, dtype=FLOATS)
         check_classification_targets(labels)
         self.classes_, target = np.unique(labels, return_inverse=True)
         if len(self.classes_) < 2:
@@ -265,7 +269,7 @@ class LSPINRegressor(RegressorMixin, _BaseLSPIN):
         LSPINRegressor
             Itself, trained.
         """
-        features, values = validate_data(self, X, y, dtype=np.float64, y_numeric=True)
+        features, values = validate_data(self, X, y, dtype=FLOATS, y_numeric=True)
         self._y_mean, self._y_scale = values.mean(), values.std() or 1.0
         target = ((values - self._y_mean) / self._y_scale).astype(np.float32)
         self._fit_members(features, target, 1, None, groups)

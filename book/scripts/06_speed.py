@@ -88,7 +88,8 @@ packs.rename_axis("networks in the pack").to_frame().round(3)
 # ## What each idea is worth
 #
 # `make bench` undoes one idea at a time and measures again, everything side by side in one run.
-# The record below is from the machine named in it, on recorded cells; run it on yours.
+# The record below was made on recorded cells; run it on your machine. For the first three rows it
+# counts processor time of one pack.
 
 # %%
 bench = json.loads(Path("../benchmarks/latest.json").read_text())
