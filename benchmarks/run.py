@@ -234,7 +234,7 @@ def floor(cells, k):
 
 
 def undone(cells):
-    """Processor seconds for a pack of four, with one idea of the package undone at a time."""
+    """Processor seconds for a pack, with one idea of the package undone at a time."""
     (x, y), _ = standardised(cells)
     splits = inner_splits(y.numpy(), None, training.PACK_SIZE, np.random.RandomState(0))
     members = [Member(*split, LAM, seed) for seed, split in enumerate(splits)]

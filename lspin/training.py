@@ -16,12 +16,12 @@ from lspin.gates import open_probability
 from lspin.network import PackedLSPIN
 from lspin.threads import n_workers, one_torch_thread
 
-PACK_SIZE = 4
+PACK_SIZE = 8
 """Members trained as one pack. Larger packs are hardly faster per member, and a size that
 does not depend on the machine gives the same numbers on every number of processors."""
 
-BATCH_SIZE = 256
-MIN_STEPS = 200
+BATCH_SIZE = 128
+MIN_STEPS = 300
 MIN_EPOCHS = 5
 """Passes over the training rows, where those need more steps than `MIN_STEPS`."""
 N_CHECKS = 20
