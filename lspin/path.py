@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
@@ -16,11 +16,12 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils import check_random_state
 from tqdm import tqdm
 
+from lspin import __version__
 from lspin.estimator import check_parameters, inner_splits
 from lspin.evaluation import count_open, donor_folds
 from lspin.gates import gate_values
 from lspin.threads import n_workers, one_torch_thread
-from lspin.training import Member, fit_pack
+from lspin.training import Member, fit_pack, training_recipe
 
 LAMS = (0.0, 0.125, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0)
 """Lambdas of a path, from every gate free to hardly any open."""
@@ -173,6 +174,8 @@ class _Pack:
     members: Sequence[Member]
     n_outputs: int
     device: str
+    # Recorded with the pack, so that what another version trained is not taken for this one's.
+    recipe: tuple = field(default_factory=lambda: (__version__, *training_recipe()))
 
 
 def _packs_of_fold(

@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from tqdm import tqdm
 
-from lspin.gates import open_probability
-from lspin.network import PackedLSPIN
+from lspin.gates import SIGMA, open_probability
+from lspin.network import GATE_HIDDEN, PREDICTOR_HIDDEN, PackedLSPIN
 from lspin.threads import n_workers, one_torch_thread
 
 PACK_SIZE = 8
@@ -29,6 +29,13 @@ N_CHECKS = 20
 LEARNING_RATE = 1e-2
 WEIGHT_DECAY = 1e-2
 LABEL_SMOOTHING = 0.05
+
+
+def training_recipe() -> tuple:
+    """Return the settings of training and network that a recorded result depends on."""
+    steps = (BATCH_SIZE, MIN_STEPS, MIN_EPOCHS, N_CHECKS)
+    rates = (LEARNING_RATE, WEIGHT_DECAY, LABEL_SMOOTHING)
+    return steps, rates, (GATE_HIDDEN, PREDICTOR_HIDDEN, SIGMA)
 
 
 @dataclass(frozen=True)

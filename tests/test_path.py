@@ -64,6 +64,15 @@ def test_recorded_folds_are_not_run_again(cells, path, tmp_path, monkeypatch):
     same(run(cells, memory=memory), path)
 
 
+def test_what_another_recipe_recorded_is_not_used(cells, tmp_path, monkeypatch):
+    memory = Memory(tmp_path, verbose=0)
+    monkeypatch.setattr("lspin.training.LEARNING_RATE", 1e-9)  # this one learns nothing
+    untrained = run(cells, memory=memory)
+    monkeypatch.undo()
+    trained = run(cells, memory=memory)
+    assert (trained.summary()["accuracy"] > untrained.summary()["accuracy"])[0.0]
+
+
 def test_numpy_arrays_and_no_groups_work():
     rng = np.random.default_rng(0)
     X = rng.normal(3, 2, (80, 4))

@@ -27,6 +27,7 @@
 
 # %%
 import json
+import tempfile
 import time
 from pathlib import Path
 
@@ -164,7 +165,7 @@ settings = {
     "inputs": model_inputs(cells.X),
     "n_members": 4,
 }
-memory = Memory("../build/recorded", verbose=0)
+memory = Memory(tempfile.mkdtemp(), verbose=0)  # a folder that all workers can see
 with LocalCluster(
     n_workers=2, threads_per_worker=1, host="127.0.0.1", dashboard_address=None
 ) as cluster:
