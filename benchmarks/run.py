@@ -12,6 +12,7 @@ import platform
 import re
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 from unittest import mock
@@ -377,8 +378,15 @@ def scaling():
     return {"sizes": sizes, **slopes, "steepest_fit_s": float(steepest)}
 
 
+def build_book():
+    """Build the book into a folder of its own, every chapter executed."""
+    with tempfile.TemporaryDirectory() as folder:
+        command = ["-m", "jupyter_book", "build", ".", "--all", "--path-output", folder]
+        subprocess.run([sys.executable, *command], cwd=HERE.parent, check=True, capture_output=True)
+
+
 def start_up():
-    """(e) Seconds to import, and to run `lspin info`, in fresh processes."""
+    """(e) Seconds to import, to run `lspin info` and to build the book, in fresh processes."""
 
     def median(command):
         return float(
@@ -399,6 +407,7 @@ def start_up():
         "import_lspin_s": median(["-c", "import lspin"]) - bare,
         "import_estimator_s": median(["-c", "from lspin import LSPINClassifier"]) - bare,
         "lspin_info_s": median(["-m", "lspin", "info"]),
+        "book_build_s": timed(build_book)[1],
     }
 
 
