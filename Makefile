@@ -43,6 +43,8 @@ test: $(READY)
 results: $(READY)
 	$(VENV) -m lspin evaluate paper book/results/paper.json
 	$(VENV) -m lspin evaluate allen book/results/positive.json
+	$(VENV) -m lspin evaluate waveform book/results/waveform.json
+	$(VENV) -m lspin evaluate cohorts book/results/cohorts.json --repeats 1
 
 bench: $(READY) build/bench/.ready
 	PYTHONPATH=build/bench $(VENV) -W ignore benchmarks/run.py

@@ -1,7 +1,8 @@
 """The command line.
 
-``lspin fetch`` downloads the data, ``lspin info`` says what is there, and
-``lspin evaluate`` scores LSPIN and its rivals on them.
+``lspin fetch`` downloads the data, ``lspin info`` says what is there,
+``lspin evaluate`` scores LSPIN and its rivals on them, and ``lspin explain``
+says what one cell was called and why.
 """
 
 from __future__ import annotations
@@ -16,8 +17,11 @@ from pathlib import Path
 import pandas as pd
 
 from lspin import __version__
-from lspin.data import COHORTS, allen, data_dir, load_cells, paper
+from lspin.data import COHORTS, Cells, allen, data_dir, load_cells, load_spikes, paper
 from lspin.data.tables import sha256
+
+RESULTS_CACHE = Path("build", "results")
+"""Where `lspin evaluate` keeps finished searches, so that a stopped run can go on."""
 
 _PACKAGES = ("numpy", "pandas", "scikit-learn", "torch", "allensdk")
 
@@ -46,15 +50,22 @@ def main(argv: list[str] | None = None) -> int:
     )
     commands.add_parser("info", help="show versions, data files and cell counts")
     evaluate = commands.add_parser("evaluate", help="score LSPIN and its rivals, record as JSON")
-    evaluate.add_argument("source", choices=("allen", "paper"), help="whose table of features")
+    evaluate.add_argument("study", help="what to score: paper, allen, waveform or cohorts")
     evaluate.add_argument("output", type=Path, help="the JSON file to write")
     evaluate.add_argument("--repeats", type=int, default=3, help="repeats of five folds (3)")
+    evaluate.add_argument("--models", nargs="+", metavar="NAME", help="only these models")
+    explain = commands.add_parser("explain", help="say what one cell was called, and why")
+    explain.add_argument("specimen_id", type=int, help="the cell's number in the Allen database")
+    explain.add_argument("--cohort", choices=tuple(COHORTS), help="which cells to train on")
+    explain.add_argument("--figure", type=Path, metavar="FILE", help="draw the card as well")
     args = parser.parse_args(argv)
     try:
         if args.command == "fetch":
             _fetch(data_dir(), args.source)
         elif args.command == "evaluate":
-            _evaluate(args.source, args.output, args.repeats)
+            _evaluate(args.study, args.output, args.repeats, args.models)
+        elif args.command == "explain":
+            _explain(args.specimen_id, args.cohort, args.figure)
         else:
             _info(data_dir())
     except (OSError, ValueError, ImportError) as error:
@@ -72,16 +83,50 @@ def _fetch(folder: Path, source: str) -> None:
         print(f"Tables and spikes of the paper: {folder / paper.FOLDER}")
 
 
-def _evaluate(source: str, output: Path, n_repeats: int) -> None:
+def _evaluate(what: str, output: Path, n_repeats: int, models: list[str] | None) -> None:
     # Imported here because `lspin info` should not wait for torch.
-    from lspin.evaluation import evaluate, read_results, summary, write_results
+    from joblib import Memory
 
-    cells = load_cells(source)
-    if source == "paper":  # the paper's cells: those without missing values
-        cells = cells.select(cells.X.notna().all(axis=1))
-    write_results(evaluate(cells, n_repeats), output)
+    from lspin.evaluation import read_results, summary, write_results
+    from lspin.studies import study
+
+    memory = Memory(RESULTS_CACHE, verbose=0)
+    write_results(study(what, models=models, n_repeats=n_repeats, memory=memory), output)
     scores, about = read_results(output)
-    print(about["banner"], about["protocol"], summary(scores).round(3).to_string(), sep="\n")
+    print(about["study"], about["protocol"], sep="\n")
+    for table, part in scores.groupby("table", sort=False):
+        print(f"\n{table}. {about['tables'][table]['banner']}")
+        print(summary(part).round(3).to_string())
+    print(f"\n{about['compute_time_s']} s of searches, {about['wall_time_s']} s of wall time")
+
+
+def _explain(specimen_id: int, cohort: str | None, figure: Path | None) -> None:
+    from lspin.card import make_card, plot_card, without_donor_of
+    from lspin.estimator import LSPINClassifier
+
+    cells = load_cells(cohort=cohort)
+    if specimen_id not in cells.X.index:
+        raise ValueError(_unknown_cell(specimen_id, cells))
+    held = without_donor_of(cells, specimen_id, LSPINClassifier(verbose=1))
+    spikes = None
+    if cells.is_synthetic or paper.has_spikes(data_dir(), "mouse"):  # never wait for a download
+        spikes = load_spikes("twin" if cells.is_synthetic else "paper")
+    card = make_card(held, specimen_id, spikes)
+    print(card)
+    if figure is not None:
+        plot_card(card).savefig(figure)
+        print(f"\nFigure: {figure}")
+
+
+def _unknown_cell(specimen_id: int, cells: Cells) -> str:
+    """Say what to do about a specimen id that is not in the table."""
+    message = f"There is no cell {specimen_id} here. {cells.banner()} "
+    if cells.is_synthetic and specimen_id > 0:
+        return message + "Recorded cells have such ids: `lspin fetch` downloads them."
+    if cells.cohort != "all" and cells.source != "paper":
+        if specimen_id in load_cells(cells.source, "all").X.index:
+            return message + "Cohort all has it: add --cohort all."
+    return message + f"An id is the number of a cell in that table, such as {cells.X.index[0]}."
 
 
 def _info(folder: Path) -> None:

@@ -2,21 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import torch
 from numpy.typing import ArrayLike
+from scipy.optimize import minimize_scalar
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
+from sklearn.metrics import f1_score
 from sklearn.model_selection import GroupKFold, KFold, StratifiedGroupKFold, StratifiedKFold
 from sklearn.utils import check_random_state
 from sklearn.utils.class_weight import compute_sample_weight
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
+from torch.nn import functional as F
 
 from lspin.gates import gate_values
+from lspin.network import GATINGS, PREDICTORS, PackedLSPIN
+from lspin.scores import one_standard_error
 from lspin.threads import one_torch_thread
-from lspin.training import Member, fit_members
+from lspin.training import DEFAULT, MIXUP, Member, Recipe, fit_members
+
+LAMS = (0.0, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0)
+"""Lambdas of a path, from every gate free to hardly any open."""
+
+AUTO_FOLDS = 3
+AUTO_MEMBERS = 4
+"""Folds, and networks per fold, with which ``lam="auto"`` compares `LAMS`."""
 
 FLOATS = (np.float64, np.float32)
 """Accepted as they are; a large table should not be copied for nothing."""
@@ -31,22 +46,41 @@ ROWS_PER_CALL = 8192
 """Rows sent through the network at once at inference; bounds memory."""
 
 
+Split = tuple[np.ndarray, np.ndarray]
+
+
 class _BaseLSPIN(BaseEstimator):
     """What classifier and regressor share: the ensemble and its gates."""
 
     def __init__(
         self,
-        lam: float = 0.5,
+        lam: float | str = 1.0,
         n_members: int = 8,
+        gating: str = "local",
+        predictor: str = "mlp",
+        max_open: float | None = None,
+        n_steps: int | None = None,
         device: str = "cpu",
         random_state: int | np.random.RandomState | None = None,
         verbose: int = 0,
     ) -> None:
         self.lam = lam
         self.n_members = n_members
+        self.gating = gating
+        self.predictor = predictor
+        self.max_open = max_open
+        self.n_steps = n_steps
         self.device = device
         self.random_state = random_state
         self.verbose = verbose
+
+    def _recipe(self) -> Recipe:
+        return Recipe(
+            gating=self.gating,
+            predictor=self.predictor,
+            max_open=self.max_open,
+            n_steps=self.n_steps,
+        )
 
     def _fit_members(
         self,
@@ -55,24 +89,30 @@ class _BaseLSPIN(BaseEstimator):
         n_outputs: int,
         weight: np.ndarray | None,
         groups: ArrayLike | None,
-    ) -> None:
-        check_parameters(self.lam, self.n_members, self.device)
+    ) -> list[Split]:
+        """Train the ensemble; return the training and validation rows of each member."""
+        check_parameters(self.lam, self.n_members, self.device, self._recipe())
         rng = check_random_state(self.random_state)
-        splits = inner_splits(target, groups, self.n_members, rng)
-        members = [
-            Member(train, valid, float(self.lam), int(rng.randint(2**31)))
-            for train, valid in splits
-        ]
-        network = fit_members(
-            _tensor(X, self.device),
+        x = _tensor(X, self.device)
+        train = partial(
+            fit_members,
+            x,
             torch.as_tensor(target, device=self.device),
-            members,
             n_outputs=n_outputs,
+            recipe=self._recipe(),
             weight=None if weight is None else _tensor(weight, self.device),
             verbose=self.verbose,
         )
+        splits = inner_splits(target, groups, self.n_members, rng)
+        seeds = rng.randint(2**31, size=self.n_members)
+        if self.lam == "auto":
+            self.lam_ = _best_lam(x, target, groups, train, rng)
+        else:
+            self.lam_ = float(self.lam)
+        members = [Member(*rows, self.lam_, int(s)) for rows, s in zip(splits, seeds, strict=True)]
         # Predict in float64, so that a cell's answer does not depend on the cells beside it.
-        self.network_ = network.double()
+        self.network_ = train(members).double()
+        return splits
 
     def _checked(self, X: ArrayLike) -> np.ndarray:
         check_is_fitted(self)
@@ -126,11 +166,26 @@ class LSPINClassifier(ClassifierMixin, _BaseLSPIN):
 
     Parameters
     ----------
-    lam : float, >= 0
-        Weight of the open-gate penalty; larger closes more gates.
+    lam : float, >= 0, or "auto"
+        Weight of the open-gate penalty; larger closes more gates. "auto" takes the largest
+        of `LAMS` whose macro F1 is within one standard error of the best, on donor-grouped
+        folds of the training rows.
     n_members : int, >= 1
         Networks in the ensemble. Each keeps another eighth of the training rows
         to choose its best step on; probabilities are averaged.
+    gating : {"local", "linear", "global"}
+        How a gate depends on the cell: by a network; by a weighted sum of those features that
+        are open for the average cell; or not at all ("STG").
+    predictor : {"mlp", "linear"}
+        What reads the gated features; "linear" is the locally linear "LLSPIN".
+    max_open : float, optional
+        Budget: train until so many gates are open per cell and network, on average over
+        cells. A harder limit than `lam`, and a better one for fewer than about ten gates.
+    mixup : float, >= 0
+        Train on mixtures of two cells, with shares from Beta(mixup, mixup) ([2]_); 0 is none.
+        It helps where many gates are open, and costs where few are.
+    n_steps : int, optional
+        Optimisation steps; 300 or 5 passes over the rows by default.
     class_weight : None, "balanced" or dict
         Weights of the classes in the loss, as everywhere in scikit-learn.
     device : str
@@ -144,6 +199,11 @@ class LSPINClassifier(ClassifierMixin, _BaseLSPIN):
     ----------
     classes_ : ndarray
         Class labels, in the order of `predict_proba`'s columns.
+    lam_ : float
+        The lambda that was used.
+    temperature_ : float
+        What logits were divided by so that the averaged probabilities are calibrated ([3]_),
+        found on rows that members did not train on.
     network_ : PackedLSPIN
         The trained networks.
     n_features_in_ : int
@@ -160,19 +220,33 @@ class LSPINClassifier(ClassifierMixin, _BaseLSPIN):
     ----------
     .. [1] Yang, Lindenbaum, Kluger. "Locally Sparse Neural Networks for Tabular
            Biomedical Data". ICML 2022.
+    .. [2] Zhang, Cisse, Dauphin, Lopez-Paz. "mixup: Beyond Empirical Risk Minimization".
+           ICLR 2018.
+    .. [3] Guo, Pleiss, Sun, Weinberger. "On Calibration of Modern Neural Networks". ICML 2017.
     """
 
     def __init__(
         self,
-        lam: float = 0.5,
+        lam: float | str = 1.0,
         n_members: int = 8,
+        gating: str = "local",
+        predictor: str = "mlp",
+        max_open: float | None = None,
+        mixup: float = MIXUP,
+        n_steps: int | None = None,
         class_weight: str | dict | None = None,
         device: str = "cpu",
         random_state: int | np.random.RandomState | None = None,
         verbose: int = 0,
     ) -> None:
-        super().__init__(lam, n_members, device, random_state, verbose)
+        super().__init__(
+            lam, n_members, gating, predictor, max_open, n_steps, device, random_state, verbose
+        )
+        self.mixup = mixup
         self.class_weight = class_weight
+
+    def _recipe(self) -> Recipe:
+        return replace(super()._recipe(), mixup=self.mixup)
 
     def fit(self, X: ArrayLike, y: ArrayLike, groups: ArrayLike | None = None) -> LSPINClassifier:
         """Train the ensemble.
@@ -207,11 +281,31 @@ class LSPINClassifier(ClassifierMixin, _BaseLSPIN):
         weight = None
         if self.class_weight is not None:
             weight = compute_sample_weight(self.class_weight, labels)
-        self._fit_members(features, target, len(self.classes_), weight, groups)
+        splits = self._fit_members(features, target, len(self.classes_), weight, groups)
+        self.temperature_ = self._fit_temperature(features, target, splits)
+        self.network_.divide_outputs(self.temperature_)
         return self
 
+    def _fit_temperature(self, X: np.ndarray, target: np.ndarray, splits: list[Split]) -> float:
+        """Calibrate on rows that were left out, each by the members that left it out."""
+        left_out = torch.zeros((len(splits), len(X), 1), dtype=torch.bool)
+        for member, (train, valid) in zip(left_out, splits, strict=True):
+            member[np.setdiff1d(valid, train)] = True
+        rows = left_out.any(dim=0).squeeze(1).numpy()
+        if not rows.any():
+            return 1.0
+        members = left_out[:, rows]
+        logits = torch.cat([output for output, _ in self._outputs(X[rows])], dim=1)
+        truth = torch.as_tensor(target[rows])
+
+        def loss(log_temperature: float) -> float:
+            proba = (logits / math.exp(log_temperature)).softmax(dim=2) * members
+            return F.nll_loss((proba.sum(dim=0) / members.sum(dim=0)).log(), truth).item()
+
+        return math.exp(minimize_scalar(loss, bounds=(-1.5, 1.5), method="bounded").x)
+
     def predict_proba(self, X: ArrayLike) -> np.ndarray:
-        """Class probabilities, averaged over the ensemble.
+        """Class probabilities, averaged over the ensemble and calibrated.
 
         Parameters
         ----------
@@ -239,11 +333,13 @@ class LSPINRegressor(RegressorMixin, _BaseLSPIN):
 
     Parameters
     ----------
-    lam, n_members, device, random_state, verbose
-        As in `LSPINClassifier`.
+    lam, n_members, gating, predictor, max_open, n_steps, device, random_state, verbose
+        As in `LSPINClassifier`; "auto" compares squared errors.
 
     Attributes
     ----------
+    lam_ : float
+        The lambda that was used.
     network_ : PackedLSPIN
         The trained networks.
     n_features_in_ : int
@@ -285,14 +381,68 @@ def _tensor(array: np.ndarray, device: str) -> torch.Tensor:
     return torch.tensor(array, dtype=torch.float32, device=device)
 
 
-def check_parameters(lam: float, n_members: int, device: str) -> None:
+def check_parameters(
+    lam: float | str, n_members: int, device: str, recipe: Recipe = DEFAULT
+) -> None:
     """Raise a ValueError that names the parameter that cannot be used, if there is one."""
-    if not np.isfinite(lam) or lam < 0:
-        raise ValueError(f"lam must be a finite number >= 0, got {lam!r}.")
+    if lam != "auto" and (isinstance(lam, str) or not np.isfinite(lam) or lam < 0):
+        raise ValueError(f"lam must be a finite number >= 0 or 'auto', got {lam!r}.")
     if int(n_members) != n_members or n_members < 1:
         raise ValueError(f"n_members must be a whole number >= 1, got {n_members!r}.")
+    if recipe.gating not in GATINGS:
+        raise ValueError(f"gating must be one of {GATINGS}, got {recipe.gating!r}.")
+    if recipe.predictor not in PREDICTORS:
+        raise ValueError(f"predictor must be one of {PREDICTORS}, got {recipe.predictor!r}.")
+    if recipe.max_open is not None and not recipe.max_open > 0:
+        raise ValueError(f"max_open must be above 0, or None, got {recipe.max_open!r}.")
+    if not np.isfinite(recipe.mixup) or recipe.mixup < 0:
+        raise ValueError(f"mixup must be a finite number >= 0, got {recipe.mixup!r}.")
+    if recipe.n_steps is not None and (recipe.n_steps < 1 or int(recipe.n_steps) != recipe.n_steps):
+        raise ValueError(f"n_steps must be a whole number >= 1, or None, got {recipe.n_steps!r}.")
     if torch.device(device).type == "cuda" and not torch.cuda.is_available():
         raise ValueError(f"device={device!r}, but torch sees no GPU here; use device='cpu'.")
+
+
+def _best_lam(
+    x: torch.Tensor,
+    target: np.ndarray,
+    groups: ArrayLike | None,
+    train: Callable[[Sequence[Member]], PackedLSPIN],
+    rng: np.random.RandomState,
+) -> float:
+    """Choose a lambda by the rule of one standard error, on folds of the training rows.
+
+    The score of a fold is macro F1, or minus the squared error in regression.
+    """
+    if _n_folds(target, groups, AUTO_FOLDS) < 2:
+        raise ValueError("lam='auto' needs at least 2 rows (and donors) of every class.")
+    folds = _shuffled_folds(target, groups, AUTO_FOLDS, rng)
+    members = []
+    for rows, _ in folds:
+        inner_groups = None if groups is None else np.asarray(groups)[rows]
+        splits = inner_splits(target[rows], inner_groups, AUTO_MEMBERS, rng)
+        seeds = rng.randint(2**31, size=AUTO_MEMBERS)
+        members += [
+            Member(rows[fit], rows[valid], lam, int(seed))
+            for lam in LAMS
+            for (fit, valid), seed in zip(splits, seeds, strict=True)
+        ]
+    network = train(members)
+    scores: dict[float, list[float]] = {lam: [] for lam in LAMS}
+    for k, (_, test) in enumerate(folds):
+        with torch.no_grad(), one_torch_thread():
+            output = network(x[test])[0].unflatten(0, (len(folds), len(LAMS), AUTO_MEMBERS))[k]
+        for lam, members_output in zip(LAMS, output.cpu(), strict=True):
+            scores[lam].append(_score(target[test], members_output))
+    return one_standard_error(scores)
+
+
+def _score(target: np.ndarray, output: torch.Tensor) -> float:
+    """Score outputs (K, n, c) of an ensemble; more is better."""
+    if np.issubdtype(target.dtype, np.floating):
+        return -float(((output.mean(dim=0).squeeze(1).numpy() - target) ** 2).mean())
+    predicted = output.softmax(dim=2).mean(dim=0).argmax(dim=1)
+    return f1_score(target, predicted.numpy(), average="macro")
 
 
 def inner_splits(
@@ -300,7 +450,7 @@ def inner_splits(
     groups: ArrayLike | None,
     n_members: int,
     rng: np.random.RandomState,
-) -> list[tuple[np.ndarray, np.ndarray]]:
+) -> list[Split]:
     """Split off validation rows for each member of an ensemble.
 
     Stratified by class, grouped by donor where donors are given, and reshuffled
@@ -323,20 +473,31 @@ def inner_splits(
     list of (train, valid)
         Row indices, one pair per member.
     """
-    is_classification = not np.issubdtype(target.dtype, np.floating)
-    units = len(target) if groups is None else len(np.unique(groups))
-    if is_classification:
-        units = min(units, int(np.bincount(target).min()))
-    n_folds = min(VALID_FOLDS, units)
-    if n_folds < 2:
+    if _n_folds(target, groups, VALID_FOLDS) < 2:
         every = np.arange(len(target))
         return [(every, every)] * n_members
-    if is_classification:
-        splitter = StratifiedKFold if groups is None else StratifiedGroupKFold
-    else:
-        splitter = KFold if groups is None else GroupKFold
-    splits: list[tuple[np.ndarray, np.ndarray]] = []
+    splits: list[Split] = []
     while len(splits) < n_members:
-        folds = splitter(n_folds, shuffle=True, random_state=int(rng.randint(2**31)))
-        splits += folds.split(np.zeros(len(target)), target, groups)
+        splits += _shuffled_folds(target, groups, VALID_FOLDS, rng)
     return [(train, rng.permutation(valid)[:MAX_VALID]) for train, valid in splits[:n_members]]
+
+
+def _n_folds(target: np.ndarray, groups: ArrayLike | None, at_most: int) -> int:
+    """Return into how many folds the rows can be cut: every class must be in each of them."""
+    units = len(target) if groups is None else len(np.unique(groups))
+    if not np.issubdtype(target.dtype, np.floating):
+        units = min(units, int(np.bincount(target).min()))
+    return min(at_most, units)
+
+
+def _shuffled_folds(
+    target: np.ndarray, groups: ArrayLike | None, at_most: int, rng: np.random.RandomState
+) -> list[Split]:
+    """Cut rows into folds, stratified by class and grouped by donor where there are any."""
+    if np.issubdtype(target.dtype, np.floating):
+        splitter = KFold if groups is None else GroupKFold
+    else:
+        splitter = StratifiedKFold if groups is None else StratifiedGroupKFold
+    n_folds = _n_folds(target, groups, at_most)
+    folds = splitter(n_folds, shuffle=True, random_state=int(rng.randint(2**31)))
+    return list(folds.split(np.zeros(len(target)), target, groups))

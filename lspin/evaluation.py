@@ -9,10 +9,7 @@ from data (imputation, scaling, early stopping) learns from training cells only.
 from __future__ import annotations
 
 import json
-import platform
-import time
-from collections.abc import Mapping
-from importlib.metadata import version
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,14 +24,12 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.utils.validation import has_fit_parameter
 from tqdm import tqdm
 
-from lspin.baselines import baselines
-from lspin.data.tables import Cells, atomic_write
-from lspin.estimator import LSPINClassifier
-from lspin.features import model_inputs
+from lspin.data.tables import atomic_write
+from lspin.scores import corrected_t_test
 from lspin.threads import n_workers
 
-LAMBDAS = (0.0, 0.25, 0.5, 1.0)
-"""The lambdas whose scores are recorded."""
+METRICS = ("accuracy", "macro_f1")
+"""What models are compared by."""
 
 Fold = tuple[np.ndarray, np.ndarray]
 
@@ -109,9 +104,9 @@ def cross_validate(
     Returns
     -------
     scores : DataFrame
-        A row per model and fold: accuracy, macro_f1, and for models with gates
-        the median number of open gates per cell (open_gates: of one member;
-        open_gates_union: of the whole ensemble).
+        A row per model and fold: accuracy, macro_f1, for models with gates the median
+        number of open gates per cell (open_gates: of one member; open_gates_union: of the
+        whole ensemble), and the cells trained and tested on (n_train, n_test).
     predictions : dict of str to Series, shape (n,)
         Each model's prediction for every cell, made when its donor was held out.
     """
@@ -122,14 +117,33 @@ def cross_validate(
         for fold in range(len(folds))
         for name, model in models.items()
     ]
-    # Processes, not threads: joblib sees to it that the workers' own threads do not compete.
-    parallel = Parallel(n_jobs=n_workers(), return_as="generator")
-    scored = tqdm(parallel(tasks), desc="cross-validation", total=len(tasks), disable=not verbose)
     rows = []
-    for row, predicted in scored:
+    for row, predicted in in_processes(tasks, "cross-validation", verbose):
         predictions[row["model"]].iloc[folds[row["fold"]][1]] = predicted
         rows.append(row)
     return pd.DataFrame(rows), predictions
+
+
+def in_processes(tasks: Sequence[Any], what: str, verbose: int) -> Iterator[Any]:
+    """Run tasks through joblib, several at once.
+
+    Parameters
+    ----------
+    tasks : sequence of joblib.delayed
+        What to run.
+    what : str
+        Heads the progress bar.
+    verbose : int
+        0 is quiet.
+
+    Returns
+    -------
+    iterator
+        What the tasks return, in their order, as soon as it is there.
+    """
+    # Processes, not threads: joblib sees to it that the workers' own threads do not compete.
+    parallel = Parallel(n_jobs=n_workers(), return_as="generator")
+    return tqdm(parallel(tasks), desc=what, total=len(tasks), disable=not verbose)
 
 
 def _score(
@@ -151,6 +165,8 @@ def _score(
         "accuracy": accuracy_score(truth, predicted),
         "macro_f1": f1_score(truth, predicted, average="macro"),
         **open_gates(fitted, X.iloc[test]),
+        "n_train": len(train),
+        "n_test": len(test),
     }
     return row, predicted
 
@@ -225,83 +241,105 @@ def summary(scores: pd.DataFrame) -> pd.DataFrame:
     Parameters
     ----------
     scores : DataFrame
-        As `cross_validate` returns them, or several of those with a ``repeat`` column.
+        A row per model and fold, of one table of cells; ``repeat`` is optional.
 
     Returns
     -------
     DataFrame
-        A row per model, best macro F1 first.
+        Means of all columns of numbers; a row per model, best macro F1 first.
     """
-    means = scores.drop(columns=["fold", "repeat"], errors="ignore").groupby("model").mean()
+    numbers = scores.drop(columns=["fold", "repeat", "n_train", "n_test"], errors="ignore")
+    means = numbers.groupby("model").mean(numeric_only=True)
     return means.sort_values("macro_f1", ascending=False)
 
 
-def evaluate(cells: Cells, n_repeats: int = 3, verbose: int = 1) -> dict[str, Any]:
-    """Score LSPIN along a few lambdas and all baselines on one table of cells.
+def intervals(scores: pd.DataFrame, metrics: Sequence[str] = METRICS) -> pd.DataFrame:
+    """Mean scores with 95 % intervals that know that folds share their training cells.
 
     Parameters
     ----------
-    cells : Cells
-        Cells with donors.
-    n_repeats : int
-        Repeats of five donor-grouped folds, each with other folds and seeds.
-    verbose : int
-        0 is quiet, 1 shows progress bars.
+    scores : DataFrame
+        A row per model and fold, of one table of cells; ``repeat`` is optional.
+    metrics : sequence of str
+        Columns of `scores`.
 
     Returns
     -------
-    dict
-        Scores per model, repeat and fold with their provenance: source, cohort,
-        checksums of the tables, versions, seeds and wall time. Ready for JSON.
+    DataFrame
+        A row per model, best first by the first metric; for each metric the columns ``mean``,
+        ``low`` and ``high``: the t interval of `lspin.scores.corrected_t_test` over all folds
+        of all repeats.
     """
-    started = time.perf_counter()
-    parts = []
-    for repeat in range(n_repeats):
-        models = {
-            f"LSPIN, lambda {lam:g}": LSPINClassifier(lam=lam, random_state=repeat)
-            for lam in LAMBDAS
+    return _estimates(scores, metrics).drop(columns="p", level=1)
+
+
+def compare(
+    scores: pd.DataFrame, model: str = "LSPIN", metrics: Sequence[str] = METRICS
+) -> pd.DataFrame:
+    """Compare one model with every other, fold by fold.
+
+    Parameters
+    ----------
+    scores : DataFrame
+        A row per model and fold, of one table of cells; ``repeat`` is optional.
+    model : str
+        The model that is compared with the others.
+    metrics : sequence of str
+        Columns of `scores`.
+
+    Returns
+    -------
+    DataFrame
+        A row per other model; for each metric the columns ``mean`` (of model minus other:
+        above 0 where `model` is better), ``low`` and ``high`` (95 % interval) and ``p``, from
+        `lspin.scores.corrected_t_test`. The p-values are not corrected for their number.
+
+    Raises
+    ------
+    ValueError
+        If there is no such model.
+    """
+    names = scores["model"].unique()
+    if model not in names:
+        raise ValueError(f"There are no scores of {model!r}, only of {', '.join(names)}.")
+    return _estimates(scores, metrics, model).drop(model)
+
+
+def _estimates(
+    scores: pd.DataFrame, metrics: Sequence[str], model: str | None = None
+) -> pd.DataFrame:
+    """Estimate each model's score, or by how much `model` is ahead of it."""
+    folds = [name for name in ("repeat", "fold") if name in scores]
+    sizes = scores[["n_train", "n_test"]].mean()
+    tables = {}
+    for metric in metrics:
+        wide = scores.pivot(index=folds, columns="model", values=metric)
+        pairs = {
+            name: (wide[name], 0) if model is None else (wide[model], wide[name]) for name in wide
         }
-        scores, _ = cross_validate(
-            {**models, **baselines(random_state=repeat)},
-            cells.X,
-            cells.y,
-            cells.donors,
-            inputs=model_inputs(cells.X),
-            random_state=repeat,
-            verbose=verbose,
-        )
-        parts.append(scores.assign(repeat=repeat))
-    rows = pd.concat(parts)
-    return {
-        "banner": cells.banner(),
-        "source": cells.source,
-        "cohort": cells.cohort,
-        "cells": len(cells.X),
-        "donors": int(cells.donors.nunique()),
-        "provenance": cells.provenance,
-        "protocol": f"{n_repeats} repeats of donor-grouped stratified 5-fold, nothing tuned",
-        "versions": {
-            "python": platform.python_version(),
-            **{name: version(name) for name in ("numpy", "pandas", "scikit-learn", "torch")},
-        },
-        "wall_time_s": round(time.perf_counter() - started, 1),
-        "scores": json.loads(rows.to_json(orient="records", double_precision=5)),
-    }
+        tables[metric] = pd.DataFrame(
+            {name: corrected_t_test(a, b, *sizes)._asdict() for name, (a, b) in pairs.items()}
+        ).T
+    order = tables[metrics[0]]["mean"].sort_values(ascending=model is not None).index
+    return pd.concat(tables, axis=1).loc[order]
 
 
 def write_results(results: Mapping[str, Any], path: Path) -> None:
-    """Write recorded results as JSON, atomically.
+    """Write recorded results as JSON, atomically, a row of scores per line.
 
     Parameters
     ----------
     results : mapping
-        What `evaluate` returns.
+        What `lspin.studies` returns.
     path : Path
         Where to write.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
+    text = json.dumps({**results, "calibration": "<calibration>", "scores": "<scores>"}, indent=1)
+    for name in ("calibration", "scores"):
+        rows = ",\n  ".join(json.dumps(row) for row in results[name])
+        text = text.replace(f'"<{name}>"', f"[\n  {rows}\n ]")
     with atomic_write(path) as temporary:
-        temporary.write_text(json.dumps(results, indent=1) + "\n")
+        temporary.write_text(text + "\n")
 
 
 def read_results(path: Path) -> tuple[pd.DataFrame, dict[str, Any]]:

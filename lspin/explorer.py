@@ -8,21 +8,31 @@ JavaScript, so that it works in the built book with no kernel and no network.
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from html import escape
+from io import StringIO
+from typing import TYPE_CHECKING
 
 import altair as alt
 import ipywidgets as widgets
 import numpy as np
 import pandas as pd
-import torch
 from IPython.display import HTML
 from sklearn.pipeline import Pipeline
 from vl_convert import javascript_bundle
 
-from lspin.estimator import LSPINClassifier
+from lspin.explain import (
+    explain_cells,
+    gated_model,
+    gated_probabilities,
+    inputs,
+    open_gates_of,
+)
 from lspin.features import FEATURES
 from lspin.plots import CLASS_COLORS, CLASS_MARKERS
-from lspin.threads import one_torch_thread
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 SHAPES = {"o": "circle", "s": "square", "^": "triangle-up", "v": "triangle-down", "D": "diamond"}
 """The names that Altair has for Matplotlib's markers."""
@@ -35,99 +45,6 @@ STYLE = """<style>
 .gate-explorer .vega-bindings { order: -1; margin-bottom: 0.5em; }
 </style>"""
 """The list of cells above the chart, and a narrow screen scrolls instead of squeezing it."""
-
-
-@torch.no_grad()
-def gated_probabilities(model: LSPINClassifier, Z: pd.DataFrame, keep: np.ndarray) -> np.ndarray:
-    """Class probabilities with some gates closed by hand, in every member of the ensemble.
-
-    The gating network is left alone: the other gates stay as they were.
-
-    Parameters
-    ----------
-    model : LSPINClassifier
-        Fitted.
-    Z : DataFrame, shape (n, d)
-        Cells, standardised as in `fit`.
-    keep : ndarray of bool, shape (d,) or (n, d)
-        False closes a gate; True leaves it as the model set it.
-
-    Returns
-    -------
-    ndarray, shape (n, n_classes)
-        Rows sum to 1; with all True, `predict_proba`.
-    """
-    gated = torch.tensor(Z.to_numpy() * model.member_gates(Z) * keep, device=model.device)
-    with one_torch_thread():
-        logits = model.network_.predict_gated(gated)
-    return logits.softmax(dim=2).mean(dim=0).cpu().numpy()
-
-
-def explain_cells(
-    pipeline: Pipeline, X: pd.DataFrame, y: pd.Series
-) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Tabulate what the model predicted for each cell, and through which gates.
-
-    Parameters
-    ----------
-    pipeline : Pipeline
-        `lspin.features.model_inputs` followed by an `LSPINClassifier`, fitted.
-    X : DataFrame, shape (n, n_columns)
-        Cells as loaded; explain only cells of donors that the pipeline was not fitted on.
-    y : Series, shape (n,)
-        Their classes.
-
-    Returns
-    -------
-    predictions : DataFrame, shape (n, 2 + n_classes)
-        By ``specimen_id``: the true ``class``, the ``predicted`` one, and the
-        probability of each class.
-    gates : DataFrame, shape (n * d, 5)
-        By ``specimen_id`` and ``feature``:
-
-        - ``value``, in the unit that `lspin.features.FEATURES` gives; NaN if not measured;
-        - ``z``, the same standardised, as the model saw it before the gate;
-        - ``gate``, in [0, 1], averaged over the ensemble;
-        - ``members``, how many networks of the ensemble opened it at all;
-        - ``effect``, how much probability the predicted class loses when this gate alone is
-          closed. Negative: the open gate spoke against the prediction.
-
-    Raises
-    ------
-    ValueError
-        If the last step of the pipeline is not an `LSPINClassifier`.
-    """
-    model = _model(pipeline)
-    Z = _inputs(pipeline, X)
-    member_gates = model.member_gates(Z)
-    probability = model.predict_proba(Z)
-    winner = probability.argmax(axis=1)
-    cell = np.arange(len(Z))
-
-    effect = np.zeros(Z.shape)
-    for j in np.flatnonzero(member_gates.any(axis=(0, 1))):
-        without = gated_probabilities(model, Z, np.arange(Z.shape[1]) != j)
-        effect[:, j] = probability[cell, winner] - without[cell, winner]
-
-    predictions = pd.DataFrame(probability, index=X.index, columns=model.classes_)
-    predictions.insert(0, "class", y)
-    predictions.insert(1, "predicted", model.classes_[winner])
-    columns = {
-        "value": _values(pipeline, X)[Z.columns].to_numpy(),
-        "z": Z.to_numpy(),
-        "gate": member_gates.mean(axis=0),
-        "members": (member_gates > 0).sum(axis=0),
-        "effect": effect,
-    }
-    index = pd.MultiIndex.from_product([X.index, Z.columns], names=["specimen_id", "feature"])
-    gates = pd.DataFrame({name: table.ravel() for name, table in columns.items()}, index=index)
-    return predictions, gates
-
-
-def open_gates_of(gates: pd.DataFrame, specimen_id: int) -> pd.DataFrame:
-    """Return the rows of `gates` that are open for one cell, largest effect first, by feature."""
-    cell = gates.loc[specimen_id]
-    return cell[cell["gate"] > 0].sort_values("effect", ascending=False)
 
 
 def gate_chart(
@@ -293,7 +210,12 @@ def static_explorer(
     )
 
 
-def live_explorer(pipeline: Pipeline, X: pd.DataFrame, y: pd.Series) -> widgets.VBox:
+def live_explorer(
+    pipeline: Pipeline,
+    X: pd.DataFrame,
+    y: pd.Series,
+    card: Callable[[int], Figure] | None = None,
+) -> widgets.VBox:
     """Show an explorer that closes gates while you watch; needs a running Python.
 
     Choose a cell, then raise the threshold: gates whose mean over the ensemble is below it are
@@ -303,14 +225,17 @@ def live_explorer(pipeline: Pipeline, X: pd.DataFrame, y: pd.Series) -> widgets.
     ----------
     pipeline, X, y
         As in `explain_cells`.
+    card : callable, optional
+        Draws a figure of the cell with this ``specimen_id``, shown below the gates; see
+        `lspin.card.plot_card`.
 
     Returns
     -------
     VBox
         For a notebook to display.
     """
-    model = _model(pipeline)
-    Z = _inputs(pipeline, X)
+    model = gated_model(pipeline)
+    Z = inputs(pipeline, X)
     predictions, gates = explain_cells(pipeline, X, y)
 
     def cells_of(kind: str) -> list[tuple[str, int]]:
@@ -341,34 +266,38 @@ def live_explorer(pipeline: Pipeline, X: pd.DataFrame, y: pd.Series) -> widgets.
     cell.observe(draw, "value")
     threshold.observe(draw, "value")
     draw()
-    return widgets.VBox([widgets.HBox([kind, cell, threshold]), view])
+    explorer = widgets.VBox([widgets.HBox([kind, cell, threshold]), view])
+    if card is not None:
+        explorer.children += (_live_card(card, cell),)
+    return explorer
+
+
+def _live_card(card: Callable[[int], Figure], cell: widgets.Dropdown) -> widgets.HTML:
+    """Show the card of the cell that is chosen, and again whenever another one is."""
+    picture = widgets.HTML()
+
+    def draw(_: object = None) -> None:
+        picture.value = _svg(card(cell.value), f"Card of cell {cell.value}")
+
+    cell.observe(draw, "value")
+    draw()
+    return picture
+
+
+def _svg(figure: Figure, description: str) -> str:
+    """Turn a figure into HTML and close it."""
+    import matplotlib.pyplot as plt
+
+    drawing = StringIO()
+    figure.savefig(drawing, format="svg")
+    plt.close(figure)
+    svg = drawing.getvalue()
+    return f'<div role="img" aria-label="{escape(description)}">{svg[svg.index("<svg") :]}</div>'
 
 
 def _json(value: dict) -> str:
     """Write JSON that can stand inside a script element."""
     return json.dumps(value).replace("</", "<\\/")
-
-
-def _model(pipeline: Pipeline) -> LSPINClassifier:
-    model = pipeline[-1]
-    if not isinstance(model, LSPINClassifier):
-        raise ValueError(
-            "Gates are explained for a pipeline that ends in an LSPINClassifier; "
-            f"this one ends in {type(model).__name__}."
-        )
-    return model
-
-
-def _inputs(pipeline: Pipeline, X: pd.DataFrame) -> pd.DataFrame:
-    """Standardise the cells as the model sees them, shape (n, d)."""
-    names = pipeline[:-1].get_feature_names_out()
-    return pd.DataFrame(np.asarray(pipeline[:-1].transform(X)), X.index, names)
-
-
-def _values(pipeline: Pipeline, X: pd.DataFrame) -> pd.DataFrame:
-    """Return the model inputs before logarithm and scaling, in their units, NaN where missing."""
-    steps = pipeline[0].named_steps
-    return steps["engineer"].transform(X) if "engineer" in steps else X
 
 
 def _cell_title(specimen_id: int, prediction: pd.Series) -> str:

@@ -17,14 +17,11 @@ from sklearn.utils import check_random_state
 from tqdm import tqdm
 
 from lspin import __version__
-from lspin.estimator import check_parameters, inner_splits
+from lspin.estimator import LAMS, check_parameters, inner_splits
 from lspin.evaluation import count_open, donor_folds
 from lspin.gates import gate_values
 from lspin.threads import n_workers, one_torch_thread
-from lspin.training import Member, fit_pack, training_recipe
-
-LAMS = (0.0, 0.125, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0)
-"""Lambdas of a path, from every gate free to hardly any open."""
+from lspin.training import MIXUP, Member, Recipe, fit_pack, training_recipe
 
 N_SPLITS = 5
 """Folds the cells are cut into, even if fewer of them are tested."""
@@ -175,7 +172,7 @@ class _Pack:
     n_outputs: int
     device: str
     # Recorded with the pack, so that what another version trained is not taken for this one's.
-    recipe: tuple = field(default_factory=lambda: (__version__, *training_recipe()))
+    made_with: tuple = field(default_factory=lambda: (__version__, MIXUP, *training_recipe()))
 
 
 def _packs_of_fold(
@@ -214,6 +211,7 @@ def _run(pack: _Pack) -> tuple[np.ndarray, np.ndarray]:
         torch.as_tensor(pack.target, device=pack.device),
         pack.members,
         n_outputs=pack.n_outputs,
+        recipe=Recipe(mixup=MIXUP),
     ).double()
     with torch.no_grad(), one_torch_thread():
         logits, mu = network(torch.tensor(pack.x_test, device=pack.device))

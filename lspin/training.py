@@ -13,7 +13,7 @@ from torch.nn import functional as F
 from tqdm import tqdm
 
 from lspin.gates import SIGMA, open_probability
-from lspin.network import GATE_HIDDEN, PREDICTOR_HIDDEN, PackedLSPIN
+from lspin.network import GATE_HIDDEN, LOCAL_FROM, MAX_BIAS, PREDICTOR_HIDDEN, PackedLSPIN
 from lspin.threads import n_workers, one_torch_thread
 
 PACK_SIZE = 8
@@ -27,15 +27,59 @@ MIN_EPOCHS = 5
 N_CHECKS = 20
 """How often in a training the validation rows are looked at."""
 LEARNING_RATE = 1e-2
-WEIGHT_DECAY = 1e-2
+WEIGHT_DECAY = 0.3
+"""Of a training of `MIN_STEPS`; a longer one decays as much in all, not in every step."""
 LABEL_SMOOTHING = 0.05
+MIXUP = 0.4
+"""What classifiers use unless told otherwise."""
+RAMP = 0.7
+"""Share of the steps over which the price of an open gate rises from 0 to lambda, so that what a
+feature is good for is known before gates close."""
+BUDGET_RAMP = 0.8
+"""Share of the steps over which a budget of open gates falls from all to `Recipe.max_open`."""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What a user may choose about training; the same for all members of a pack.
+
+    Attributes
+    ----------
+    gating, predictor : str
+        As in `PackedLSPIN`.
+    max_open : float, optional
+        Budget: how many gates may be open per cell, on average over cells.
+    mixup : float
+        Classifiers train on mixtures of two cells, with shares from Beta(mixup, mixup)
+        ([1]_, equation 2); 0 is none.
+    n_steps : int, optional
+        Optimisation steps; by default as many as `MIN_STEPS` and `MIN_EPOCHS` ask for.
+
+    References
+    ----------
+    .. [1] Zhang, Cisse, Dauphin, Lopez-Paz. "mixup: Beyond Empirical Risk Minimization".
+           ICLR 2018.
+    """
+
+    gating: str = "local"
+    predictor: str = "mlp"
+    max_open: float | None = None
+    mixup: float = 0.0
+    n_steps: int | None = None
+
+    def steps(self, n_train: int) -> int:
+        """Return the number of optimisation steps for `n_train` rows."""
+        return self.n_steps or max(MIN_STEPS, MIN_EPOCHS * n_train // BATCH_SIZE)
+
+
+DEFAULT = Recipe()
 
 
 def training_recipe() -> tuple:
     """Return the settings of training and network that a recorded result depends on."""
-    steps = (BATCH_SIZE, MIN_STEPS, MIN_EPOCHS, N_CHECKS)
+    steps = (BATCH_SIZE, MIN_STEPS, MIN_EPOCHS, N_CHECKS, RAMP, BUDGET_RAMP)
     rates = (LEARNING_RATE, WEIGHT_DECAY, LABEL_SMOOTHING)
-    return steps, rates, (GATE_HIDDEN, PREDICTOR_HIDDEN, SIGMA)
+    return steps, rates, (GATE_HIDDEN, PREDICTOR_HIDDEN, SIGMA, LOCAL_FROM, MAX_BIAS)
 
 
 @dataclass(frozen=True)
@@ -59,11 +103,13 @@ class Member:
 
 
 def classification_loss(logits: Tensor, target: Tensor) -> Tensor:
-    """Smoothed cross-entropy per cell, (K, n), of logits (K, n, c) and class indices (K, n).
+    """Smoothed cross-entropy per cell, (K, n), of logits (K, n, c) and classes.
 
-    Labels are smoothed because a Cre line is an imperfect label: some cells of a
-    line do not belong to its class.
+    Classes are indices, (K, n), or shares of each class, (K, n, c). Labels are smoothed
+    because a Cre line is an imperfect label: some cells of a line do not belong to its class.
     """
+    if target.dim() == 3:
+        target = target.transpose(1, 2)
     return F.cross_entropy(
         logits.transpose(1, 2), target, reduction="none", label_smoothing=LABEL_SMOOTHING
     )
@@ -85,8 +131,9 @@ def objective(network: PackedLSPIN, x: Tensor, target: Tensor, lam: Tensor) -> T
         K networks; in training mode their gates are sampled.
     x : Tensor, shape (K, n, d) or (n, d)
         Standardised features.
-    target : Tensor, shape (K, n)
-        Class indices (int64), or standardised values (float32) for regression.
+    target : Tensor, shape (K, n) or (K, n, c)
+        Class indices (int64) or shares of each class; for regression (K, n) standardised
+        values (float32).
     lam : Tensor, shape (K,)
         Weight of the penalty for each network.
 
@@ -100,7 +147,8 @@ def objective(network: PackedLSPIN, x: Tensor, target: Tensor, lam: Tensor) -> T
            Biomedical Data". ICML 2022.
     """
     output, mu = network(x)
-    loss = regression_loss if target.is_floating_point() else classification_loss
+    is_regression = target.is_floating_point() and target.dim() == 2
+    loss = regression_loss if is_regression else classification_loss
     return loss(output, target) + lam[:, None] * open_probability(mu).mean(dim=2)
 
 
@@ -110,6 +158,7 @@ def fit_members(
     members: Sequence[Member],
     *,
     n_outputs: int,
+    recipe: Recipe = DEFAULT,
     weight: Tensor | None = None,
     verbose: int = 0,
 ) -> PackedLSPIN:
@@ -120,7 +169,7 @@ def fit_members(
 
     Parameters
     ----------
-    x, target, members, n_outputs, weight, verbose
+    x, target, members, n_outputs, recipe, weight, verbose
         As in `fit_pack`. The progress bar is that of the first pack.
 
     Returns
@@ -135,6 +184,7 @@ def fit_members(
             target,
             members[i : i + size],
             n_outputs=n_outputs,
+            recipe=recipe,
             weight=weight,
             verbose=0 if i else verbose,
         )
@@ -150,6 +200,7 @@ def fit_pack(
     members: Sequence[Member],
     *,
     n_outputs: int,
+    recipe: Recipe = DEFAULT,
     weight: Tensor | None = None,
     verbose: int = 0,
 ) -> PackedLSPIN:
@@ -169,6 +220,8 @@ def fit_pack(
         Rows, lambda and seed of each network.
     n_outputs : int
         Number of classes, or 1 for regression.
+    recipe : Recipe
+        How to train them.
     weight : Tensor, shape (n,), optional
         Weight of each cell in the loss; 1 if not given.
     verbose : int
@@ -182,26 +235,39 @@ def fit_pack(
     """
     weight = torch.ones(len(x), device=x.device) if weight is None else weight
     lam = torch.tensor([m.lam for m in members], dtype=x.dtype, device=x.device)
-    network = PackedLSPIN(x.shape[1], n_outputs, [m.seed for m in members]).to(x.device)
-    n_train = max(len(m.train) for m in members)
-    n_steps = max(MIN_STEPS, MIN_EPOCHS * n_train // BATCH_SIZE)
+    seeds = [m.seed for m in members]
+    network = PackedLSPIN(x.shape[1], n_outputs, seeds, recipe.gating, recipe.predictor)
+    network = network.to(x.device)
+    n_steps = recipe.steps(max(len(m.train) for m in members))
     batches = [_batches(m.train, g) for m, g in zip(members, network.generators, strict=True)]
+    shares = _shares(seeds, n_steps, recipe.mixup).to(x.device) if recipe.mixup else None
     train_weight = torch.stack([weight[m.train].mean() for m in members])
     valid, valid_weight = _padded([m.valid for m in members], weight)
 
+    decay = WEIGHT_DECAY * MIN_STEPS / n_steps
     optimizer = torch.optim.AdamW(
-        network.parameters(), lr=LEARNING_RATE, weight_decay=WEIGHT_DECAY, fused=True
+        network.parameters(), lr=LEARNING_RATE, weight_decay=decay, fused=True
     )
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, LEARNING_RATE, total_steps=n_steps)
     best = _Best(network)
     for step in tqdm(range(1, n_steps + 1), desc="training", disable=not verbose):
+        done = step / n_steps
+        network.free_gates(done)
+        if recipe.max_open is not None:
+            network.set_budget(recipe.max_open, done / BUDGET_RAMP, 1 - done)
         rows = torch.stack([next(batch) for batch in batches]).to(x.device)
-        cost = objective(network, x[rows], target[rows], lam) * weight[rows]
+        batch = x[rows], target[rows], weight[rows]
+        if shares is not None:
+            batch = _mixed(*batch, shares[:, step - 1], n_outputs)
+        cost = objective(network, *batch[:2], lam * min(1.0, done / RAMP)) * batch[2]
         optimizer.zero_grad()
         (cost.mean(dim=1) / train_weight).sum().backward()
         optimizer.step()
         schedule.step()
-        if step % (n_steps // N_CHECKS) == 0:
+        if recipe.max_open is None:
+            network.cap_gate_bias()
+        is_sparse = recipe.max_open is None or done >= BUDGET_RAMP
+        if step % max(1, n_steps // N_CHECKS) == 0 and is_sparse:
             network.eval()
             with torch.no_grad():
                 cost = objective(network, x[valid], target[valid], lam)
@@ -209,6 +275,26 @@ def fit_pack(
             network.train()
     best.restore()
     return network.eval()
+
+
+def _shares(seeds: Sequence[int], n_steps: int, mixup: float) -> Tensor:
+    """Draw the larger share of each mixture, (K, n_steps, BATCH_SIZE), in [0.5, 1]."""
+    drawn = [np.random.default_rng(s).beta(mixup, mixup, (n_steps, BATCH_SIZE)) for s in seeds]
+    shares = torch.as_tensor(np.stack(drawn), dtype=torch.float32)
+    return torch.maximum(shares, 1 - shares)
+
+
+def _mixed(
+    x: Tensor, target: Tensor, weight: Tensor, shares: Tensor, n_classes: int
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Mix each cell of a batch with the one before it; targets become shares of classes."""
+    classes = F.one_hot(target, n_classes).to(x.dtype)
+    a = shares[..., None]
+    return (
+        a * x + (1 - a) * x.roll(1, dims=1),
+        a * classes + (1 - a) * classes.roll(1, dims=1),
+        shares * weight + (1 - shares) * weight.roll(1, dims=1),
+    )
 
 
 def _batches(rows: np.ndarray, generator: torch.Generator) -> Iterator[Tensor]:

@@ -1,7 +1,5 @@
 """The protocol: donors stay together, training cells only, the same folds for every model."""
 
-import json
-
 import numpy as np
 import pandas as pd
 import pytest
@@ -11,16 +9,17 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 
 from lspin import LSPINClassifier, load_cells
-from lspin.baselines import baselines
 from lspin.evaluation import (
+    compare,
     cross_validate,
     donor_folds,
-    evaluate,
+    intervals,
     read_results,
     summary,
     write_results,
 )
 from lspin.features import model_inputs
+from lspin.scores import corrected_t_test
 
 
 @pytest.fixture(scope="module")
@@ -85,26 +84,65 @@ def test_scores_are_those_of_the_predictions(cells):
     assert np.isnan(means.loc["logistic", "open_gates"])
 
 
-def test_recorded_results_come_back_with_their_provenance(cells, tmp_path, monkeypatch):
-    monkeypatch.setattr("lspin.evaluation.LAMBDAS", (0.5,))
-    monkeypatch.setattr(
-        "lspin.evaluation.baselines", lambda random_state: {"dummy": DummyClassifier()}
+def made_up_scores():
+    """Scores of three models on 2 repeats of 3 folds; "good" is ahead by 0.1 on average."""
+    rng = np.random.default_rng(0)
+    rows = []
+    for repeat in range(2):
+        for fold in range(3):
+            rival = 0.7 + rng.normal(0, 0.05)
+            good = rival + 0.1 + rng.normal(0, 0.01)
+            for model, accuracy in (("rival", rival), ("good", good), ("twin of good", good)):
+                rows.append((model, repeat, fold, accuracy, accuracy - 0.2, 80, 40))
+    names = ["model", "repeat", "fold", "accuracy", "macro_f1", "n_train", "n_test"]
+    return pd.DataFrame(rows, columns=names)
+
+
+def test_intervals_are_those_of_each_model():
+    scores = made_up_scores()
+    table = intervals(scores)
+    good = scores.loc[scores["model"] == "good", "macro_f1"]
+    expected = corrected_t_test(good, 0, 80, 40)
+    row = table.loc["good", "macro_f1"]
+    assert (row["mean"], row["low"], row["high"]) == pytest.approx(expected[:3])
+    assert table.index[-1] == "rival"
+    assert list(table.columns) == [
+        (metric, field) for metric in ("accuracy", "macro_f1") for field in ("mean", "low", "high")
+    ]
+
+
+def test_models_are_compared_fold_by_fold():
+    scores = made_up_scores().sample(frac=1, random_state=0)  # the order of rows is nothing
+    table = compare(scores, "good")
+    assert set(table.index) == {"rival", "twin of good"}
+    wide = scores.pivot(index=["repeat", "fold"], columns="model", values="accuracy")
+    expected = corrected_t_test(wide["good"], wide["rival"], 80, 40)
+    assert tuple(table.loc["rival", "accuracy"]) == pytest.approx(expected)
+    assert expected.mean > 0.05 and expected.p < 0.05
+    assert table.loc["twin of good", ("macro_f1", "p")] == pytest.approx(1)
+    with pytest.raises(ValueError, match="no scores of 'LSPIN', only of"):
+        compare(scores)
+
+
+def test_a_quick_comparison_has_intervals_too(cells):
+    models = {"largest class": DummyClassifier(), "logistic": LogisticRegression(max_iter=500)}
+    scores, _ = cross_validate(
+        models, cells.X, cells.y, cells.donors, inputs=model_inputs(cells.X), n_splits=3, verbose=0
     )
-    results = evaluate(cells, n_repeats=2, verbose=0)
-    write_results(results, tmp_path / "deep" / "results.json")
-    scores, about = read_results(tmp_path / "deep" / "results.json")
-    assert len(scores) == 2 * 5 * 2
-    assert about["source"] == "twin" and "SYNTHETIC" in about["banner"]
-    assert about["cells"] == len(cells) and about["versions"]["torch"]
-    assert json.loads((tmp_path / "deep" / "results.json").read_text())["provenance"]
-    repeats = scores[scores["model"] == "dummy"].groupby("repeat")["accuracy"].apply(list)
-    assert repeats[0] != repeats[1]  # other folds, not the same ones again
+    table = compare(scores, "logistic", ["macro_f1"])
+    assert table.loc["largest class", ("macro_f1", "low")] > 0
 
 
-def test_every_baseline_learns_the_twin(cells):
-    train, test = donor_folds(cells.y, cells.donors)[0]
-    inputs = model_inputs(cells.X).fit(cells.X.iloc[train])
-    for name, model in baselines().items():
-        model.fit(inputs.transform(cells.X.iloc[train]), cells.y.iloc[train])
-        accuracy = model.score(inputs.transform(cells.X.iloc[test]), cells.y.iloc[test])
-        assert accuracy > 0.5, name
+def test_recorded_results_come_back(tmp_path):
+    path = tmp_path / "deep" / "results.json"
+    rows = [{"model": 'a "quoted" <scores>', "accuracy": 0.5}, {"model": "b", "accuracy": None}]
+    results = {"banner": "Source: x", "seeds": [0, 1], "calibration": [], "scores": rows}
+    write_results(results, path)
+    scores, about = read_results(path)
+    assert about == {"banner": "Source: x", "seeds": [0, 1], "calibration": []}
+    assert scores["model"].tolist() == ['a "quoted" <scores>', "b"]
+    assert scores["accuracy"].isna().tolist() == [False, True]
+    # One row per line, so that a change of a score is a change of a line.
+    assert sum('"accuracy"' in line for line in path.read_text().splitlines()) == 2
+    write_results({**results, "scores": rows[1:]}, path)
+    assert len(read_results(path)[0]) == 1

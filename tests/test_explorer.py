@@ -5,22 +5,20 @@ import re
 import time
 from html.parser import HTMLParser
 
+import matplotlib
 import numpy as np
 import pandas as pd
 import pytest
-import torch
-from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 
 from lspin import LSPINClassifier, load_cells
-from lspin.explorer import (
-    explain_cells,
-    gated_probabilities,
-    live_explorer,
-    open_gates_of,
-    static_explorer,
-)
+from lspin.explain import explain_cells, gated_probabilities, open_gates_of
+from lspin.explorer import live_explorer, static_explorer
 from lspin.features import model_inputs
+
+matplotlib.use("Agg")
+
+import matplotlib.pyplot as plt  # noqa: E402
 
 
 @pytest.fixture(scope="module")
@@ -48,95 +46,6 @@ def inputs(pipeline, shown):
 @pytest.fixture(scope="module")
 def tables(pipeline, shown):
     return explain_cells(pipeline, shown.X, shown.y)
-
-
-def test_all_gates_left_alone_is_the_model_itself(pipeline, inputs):
-    model, everything = pipeline[-1], np.ones(inputs.shape[1], dtype=bool)
-    np.testing.assert_allclose(
-        gated_probabilities(model, inputs, everything), model.predict_proba(inputs), atol=1e-9
-    )
-
-
-def test_with_all_gates_closed_every_cell_looks_the_same(pipeline, inputs):
-    nothing = gated_probabilities(pipeline[-1], inputs, np.zeros(inputs.shape, dtype=bool))
-    np.testing.assert_allclose(nothing, np.broadcast_to(nothing[0], nothing.shape), atol=1e-9)
-
-
-def test_predictions_are_those_of_the_pipeline(pipeline, shown, tables):
-    predictions, _ = tables
-    pd.testing.assert_series_equal(predictions["class"], shown.y)
-    np.testing.assert_array_equal(predictions["predicted"], pipeline.predict(shown.X))
-    np.testing.assert_allclose(
-        predictions[list(pipeline.classes_)], pipeline.predict_proba(shown.X), atol=1e-9
-    )
-
-
-def test_gates_are_those_of_the_ensemble(pipeline, inputs, tables):
-    _, gates = tables
-    members = pipeline[-1].member_gates(inputs)
-    cell, feature = inputs.index[7], inputs.columns[11]
-    row = gates.loc[(cell, feature)]
-    assert row["gate"] == pytest.approx(members[:, 7, 11].mean())
-    assert row["members"] == (members[:, 7, 11] > 0).sum()
-    assert len(gates) == inputs.size
-
-
-def test_effect_is_the_probability_lost_by_closing_one_gate(pipeline, inputs, tables):
-    predictions, gates = tables
-    model = pipeline[-1]
-    cell = inputs.index[7]
-    strongest = gates.loc[cell, "effect"].abs().idxmax()
-    j = inputs.columns.get_loc(strongest)
-    gated = inputs.to_numpy()[7] * model.member_gates(inputs)[:, 7]
-    gated[:, j] = 0
-    with torch.no_grad():
-        logits = model.network_.predict_gated(torch.tensor(gated[:, None]))
-    by_hand = logits.softmax(dim=2).mean(dim=0).numpy()[0]
-    called = predictions.loc[cell, "predicted"]
-    lost = predictions.loc[cell, called] - by_hand[list(model.classes_).index(called)]
-    assert gates.loc[(cell, strongest), "effect"] == pytest.approx(lost)
-    assert abs(lost) > 0.01
-
-
-def test_a_closed_gate_has_no_effect(tables):
-    _, gates = tables
-    closed = gates[gates["gate"] == 0]
-    assert 0 < len(closed) < len(gates)
-    assert closed["effect"].abs().max() < 1e-9
-
-
-def test_values_are_as_recorded(shown, tables):
-    values = tables[1]["value"].unstack()
-    # tau enters the model as a logarithm, the rise time as a difference.
-    pd.testing.assert_series_equal(values["tau"], shown.X["tau"])
-    rise_ms = 1000 * (shown.X["peak_t_ramp"] - shown.X["threshold_t_ramp"])
-    np.testing.assert_allclose(values["rise_ms_ramp"], rise_ms)
-    assert shown.X["adaptation"].isna().any(), "the example needs a missing value"
-    np.testing.assert_array_equal(values["adaptation"].isna(), shown.X["adaptation"].isna())
-
-
-def test_a_table_without_released_times_is_explained_too(cells):
-    X = cells.X[["tau", "ri", "vrest", "sag"]]
-    pipeline = make_pipeline(model_inputs(X), LSPINClassifier(n_members=2, random_state=0))
-    pipeline.fit(X[:200], cells.y[:200])
-    _, gates = explain_cells(pipeline, X[200:220], cells.y[200:220])
-    pd.testing.assert_frame_equal(
-        gates["value"].unstack()[X.columns], X[200:220], check_names=False
-    )
-
-
-def test_open_gates_of_a_cell(tables):
-    _, gates = tables
-    cell = gates.index[0][0]
-    opened = open_gates_of(gates, cell)
-    assert len(opened) == (gates.loc[cell, "gate"] > 0).sum()
-    assert opened["effect"].is_monotonic_decreasing
-
-
-def test_a_model_without_gates_is_refused(cells):
-    other = make_pipeline(model_inputs(cells.X), LogisticRegression(max_iter=5))
-    with pytest.raises(ValueError, match="ends in LogisticRegression"):
-        explain_cells(other, cells.X, cells.y)
 
 
 @pytest.fixture(scope="module")
@@ -244,3 +153,24 @@ def test_the_live_explorer_can_show_every_cell(live, shown):
         for _, one in cell.options:
             cell.value = one
             assert "nan" not in view.value
+
+
+def test_the_live_explorer_draws_the_card_of_the_chosen_cell(pipeline, shown):
+    drawn = []
+
+    def card(specimen_id):
+        drawn.append(specimen_id)
+        fig, ax = plt.subplots()
+        ax.set_title(f"card of {specimen_id}")
+        return fig
+
+    figures = len(plt.get_fignums())
+    box = live_explorer(pipeline, shown.X, shown.y, card)
+    _, cell, threshold = box.children[0].children
+    assert drawn == [cell.value]
+    threshold.value = 0.5  # the card is about the cell as it is
+    assert drawn == [cell.value]
+    cell.value = cell.options[3][1]
+    assert drawn[-1] == cell.value
+    assert f"cell {cell.value}" in box.children[2].value and "<svg" in box.children[2].value
+    assert len(plt.get_fignums()) == figures

@@ -1,8 +1,9 @@
-"""The gate's mathematics against closed forms, Monte Carlo and finite differences."""
+"""The gate's mathematics against closed forms, Monte Carlo, captum and finite differences."""
 
 import numpy as np
 import pytest
 import torch
+from captum.module import GaussianStochasticGates
 from scipy.stats import norm
 
 from lspin.gates import SIGMA, gate_values, open_probability, sample_gates
@@ -52,3 +53,33 @@ def test_gradients_match_finite_differences(function):
     # -0.5 and 0.5 are kinks of the clip without noise; the offset keeps away from them.
     mu = (MU + 0.0137).requires_grad_()
     assert torch.autograd.gradcheck(function, (mu,))
+
+
+@pytest.fixture
+def captum_gates() -> GaussianStochasticGates:
+    """Return captum's gates of the same locations; its mu is the mean of the gate, ours + 0.5."""
+    gates = GaussianStochasticGates(len(MU), std=SIGMA, reg_reduction="mean").double()
+    with torch.no_grad():
+        gates.mu.copy_(MU + 0.5)
+    return gates
+
+
+def test_inference_gate_and_open_probability_are_captums(captum_gates):
+    torch.testing.assert_close(gate_values(MU), captum_gates.get_gate_values())
+    torch.testing.assert_close(open_probability(MU), captum_gates.get_gate_active_probs())
+
+
+def test_gated_input_penalty_and_their_gradient_are_captums(captum_gates):
+    x = torch.randn(50, len(MU), dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+    with torch.random.fork_rng():
+        torch.manual_seed(2)
+        gated, penalty = captum_gates(x)
+        torch.manual_seed(2)
+        noise = torch.empty(x.shape).normal_().double()  # captum draws in float32
+    mu = MU.clone().requires_grad_()
+    ours = x * sample_gates(mu.expand(x.shape), noise)
+    torch.testing.assert_close(ours, gated, atol=1e-6, rtol=0)
+    torch.testing.assert_close(open_probability(mu).mean(), penalty)
+    (ours.square().sum() + open_probability(mu).mean()).backward()
+    (gated.square().sum() + penalty).backward()
+    torch.testing.assert_close(mu.grad, captum_gates.mu.grad, atol=1e-4, rtol=1e-4)

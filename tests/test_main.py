@@ -6,6 +6,7 @@ import time
 
 import pytest
 
+from lspin import load_cells
 from lspin.__main__ import main
 
 
@@ -62,3 +63,54 @@ def test_info_is_quick_and_reading_needs_no_allensdk(real_data):
         env={"LSPIN_DATA_DIR": str(real_data), "PYTHONPATH": ":".join(sys.path)},
     )
     assert time.monotonic() - start < 10  # about 1 s on a free machine
+
+
+def test_evaluate_records_a_study_and_shows_it(tmp_path, monkeypatch, capsys):
+    twin = load_cells("twin", verbose=0)
+    cells = twin.select(twin.y.groupby(twin.y).sample(25, random_state=0).index)
+    monkeypatch.setattr("lspin.studies.load_cells", lambda *_: cells)
+    monkeypatch.chdir(tmp_path)
+    command = ["evaluate", "allen", "new/results.json", "--repeats", "1", "--models"]
+    assert main([*command, "logistic regression", "RBF-SVM"]) == 0
+    out = capsys.readouterr().out
+    assert "1 repeats of 5 donor-grouped" in out and "SYNTHETIC TWIN" in out
+    assert "RBF-SVM" in out and "random forest" not in out
+    first = (tmp_path / "new" / "results.json").read_text()
+    assert main([*command, "logistic regression", "RBF-SVM"]) == 0
+    # Even the times are the same: nothing was fitted twice.
+    assert (tmp_path / "new" / "results.json").read_text() == first
+
+
+def test_evaluate_refuses_unknown_studies_in_one_sentence(tmp_path, capsys):
+    assert main(["evaluate", "human", str(tmp_path / "results.json")]) == 1
+    assert "lspin evaluate: The study must be one of paper," in capsys.readouterr().err
+    assert not (tmp_path / "results.json").exists()
+
+
+def test_explain_prints_and_draws_the_card_of_a_cell(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("LSPIN_SOURCE", "twin")
+    cell = load_cells("twin").X.index[10]
+    figure = tmp_path / "card.png"
+    assert main(["explain", str(cell), "--figure", str(figure)]) == 0
+    out = capsys.readouterr().out
+    assert out.startswith(f"Cell {cell}: called ") and "SYNTHETIC TWIN" in out
+    assert "open gates" in out and "Most similar" in out
+    assert figure.read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize(
+    ("cell", "advice"), [("464212183", "`lspin fetch` downloads"), ("-9999", "such as -")]
+)
+def test_explain_says_what_to_do_about_an_unknown_cell(cell, advice, monkeypatch, capsys):
+    monkeypatch.setenv("LSPIN_SOURCE", "twin")
+    assert main(["explain", cell]) == 1
+    error = capsys.readouterr().err
+    assert error.startswith(f"lspin explain: There is no cell {cell} here.") and advice in error
+
+
+def test_explain_finds_a_recorded_cell_in_another_cohort(real_data, monkeypatch, capsys):
+    monkeypatch.setenv("LSPIN_DATA_DIR", str(real_data))
+    positive, every = (load_cells("allen", cohort) for cohort in ("positive", "all"))
+    negative = every.X.index.difference(positive.X.index)[0]
+    assert main(["explain", str(negative)]) == 1
+    assert "add --cohort all" in capsys.readouterr().err

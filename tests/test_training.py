@@ -3,20 +3,32 @@
 import numpy as np
 import pytest
 import torch
+from scipy.stats import norm
 
-from lspin.gates import gate_values
+from lspin.gates import SIGMA, gate_values
+from lspin.network import PackedLSPIN
 from lspin.training import (
     LABEL_SMOOTHING,
     Member,
+    Recipe,
     classification_loss,
     fit_members,
     fit_pack,
+    objective,
     regression_loss,
 )
 
 
 @pytest.fixture
-def problem():
+def double():
+    """In float32 a rounding error grows over 300 steps to a difference one can see."""
+    torch.set_default_dtype(torch.float64)
+    yield
+    torch.set_default_dtype(torch.float32)
+
+
+@pytest.fixture
+def problem(double):
     generator = torch.Generator().manual_seed(0)
     x = torch.randn(160, 6, generator=generator)
     target = (x[:, 0] + x[:, 1] > 0).long()
@@ -29,13 +41,24 @@ def problem():
     return x, target, members
 
 
-def test_a_pack_equals_separate_fits(problem):
+@pytest.mark.parametrize(
+    "recipe",
+    [
+        Recipe(),
+        Recipe(mixup=0.4),
+        Recipe(max_open=2.0),
+        Recipe(gating="linear"),
+        Recipe(gating="global", predictor="linear"),
+    ],
+    ids=str,
+)
+def test_a_pack_equals_separate_fits(problem, recipe):
     x, target, members = problem
-    pack = fit_pack(x, target, members, n_outputs=2)
+    pack = fit_pack(x, target, members, n_outputs=2, recipe=recipe)
     for k, member in enumerate(members):
-        alone = fit_pack(x, target, [member], n_outputs=2)
-        torch.testing.assert_close(pack(x)[0][k], alone(x)[0][0], atol=1e-3, rtol=1e-3)
-        torch.testing.assert_close(pack(x)[1][k], alone(x)[1][0], atol=1e-3, rtol=1e-3)
+        alone = fit_pack(x, target, [member], n_outputs=2, recipe=recipe)
+        torch.testing.assert_close(pack(x)[0][k], alone(x)[0][0], atol=1e-6, rtol=1e-6)
+        torch.testing.assert_close(pack(x)[1][k], alone(x)[1][0], atol=1e-6, rtol=1e-6)
 
 
 def test_cutting_into_packs_changes_nothing(problem, monkeypatch):
@@ -44,7 +67,7 @@ def test_cutting_into_packs_changes_nothing(problem, monkeypatch):
     monkeypatch.setattr("lspin.training.PACK_SIZE", 2)
     cut = fit_members(x, target, members, n_outputs=2)
     assert cut.n_members == 3 and not cut.training
-    torch.testing.assert_close(cut(x)[0], whole(x)[0], atol=1e-3, rtol=1e-3)
+    torch.testing.assert_close(cut(x)[0], whole(x)[0], atol=1e-6, rtol=1e-6)
 
 
 def test_fitting_twice_gives_the_same(problem):
@@ -100,3 +123,65 @@ def test_losses_match_their_definitions():
     torch.testing.assert_close(
         regression_loss(values, target.float()), (values[..., 0] - target) ** 2
     )
+
+
+@pytest.fixture
+def small_objective():
+    """Return networks in float64, and their objective as a function without side effects."""
+    seeds = [5, 6]
+    network = PackedLSPIN(6, 3, seeds).double()
+    generator = torch.Generator().manual_seed(0)
+    with torch.no_grad():  # gates of all kinds: closed, between, and fully open
+        for parameter in network.gating.parameters():
+            parameter.add_(
+                0.5 * torch.randn(parameter.shape, dtype=torch.float64, generator=generator)
+            )
+    x = torch.randn(2, 30, 6, dtype=torch.float64, generator=generator)
+    lam = torch.tensor([0.3, 2.0], dtype=torch.float64)
+
+    def value(target: torch.Tensor) -> torch.Tensor:
+        for seed, stream in zip(seeds, network.generators, strict=True):
+            stream.manual_seed(seed)  # the same noise every time
+        return objective(network, x, target, lam).mean()
+
+    return network, x, lam, value
+
+
+@pytest.mark.parametrize("task", ["classification", "regression"])
+@pytest.mark.parametrize("training", [True, False])
+def test_gradient_of_the_objective_matches_finite_differences(small_objective, task, training):
+    network, _, _, value = small_objective
+    generator = torch.Generator().manual_seed(1)
+    if task == "classification":
+        target = torch.randint(3, (2, 30), generator=generator)
+    else:
+        target = torch.randn(2, 30, dtype=torch.float64, generator=generator)
+        network.predictor[-1].weight.data = network.predictor[-1].weight.data[..., :1]
+        network.predictor[-1].bias.data = network.predictor[-1].bias.data[..., :1]
+    network.train(training)
+    value(target).backward()
+    step = 1e-6
+    for parameter in network.parameters():
+        direction = torch.randn(parameter.shape, dtype=torch.float64, generator=generator)
+        slope = (parameter.grad * direction).sum()
+        assert slope != 0
+        around = []
+        for sign in (1, -1):
+            with torch.no_grad():
+                parameter.add_(sign * step * direction)
+                around.append(value(target))
+                parameter.sub_(sign * step * direction)
+        difference = (around[0] - around[1]) / (2 * step)
+        torch.testing.assert_close(difference, slope, atol=1e-7, rtol=1e-4)
+
+
+def test_objective_is_the_loss_plus_lambda_times_the_mean_open_probability(small_objective):
+    network, x, lam, _ = small_objective
+    network.eval()
+    target = torch.randint(3, (2, 30), generator=torch.Generator().manual_seed(1))
+    with torch.no_grad():
+        logits, mu = network(x)
+        cost = objective(network, x, target, lam)
+    share = norm.cdf((mu.numpy() + 0.5) / SIGMA).mean(axis=2)
+    expected = classification_loss(logits, target).numpy() + lam[:, None].numpy() * share
+    np.testing.assert_allclose(cost.numpy(), expected, atol=1e-8)

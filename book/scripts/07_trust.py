@@ -1,0 +1,587 @@
+# ---
+# jupyter:
+#   kernelspec:
+#     display_name: Python 3 (ipykernel)
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # Can we trust the gates?
+#
+# ## Overview
+#
+# {doc}`05_gates` ended with a list of reasons for every cell. Reasons that look good are easy to
+# have; a model that is wrong has them, too. Here we cross-examine them:
+#
+# - Are they *faithful*: does the answer fall if the reasons are taken away?
+# - Are they *stable*: would another seed, or other mice, have given the same ones?
+# - Are they *sealed*: or does the pattern of open gates carry the answer past the measurements?
+# - Do they *make sense*: does the model recognise a class by what electrophysiology knows of it?
+#
+# Each question gets a number, and some of the numbers are not flattering. At the end, the reasons
+# are put to use: we look for cells whose label may be wrong, and write the card of a single cell.
+#
+# ## Prerequisites
+#
+# | Concept | Importance | Where |
+# | --- | --- | --- |
+# | Open gates, and the effect of closing one | Necessary | {doc}`05_gates` |
+# | Donors never straddle a split | Necessary | {doc}`01_fetching_cells` |
+# | What the measurements mean | Necessary | {doc}`02_features` |
+# | Bootstrap intervals | Helpful | |
+#
+# - **Time to learn**: 45 minutes
+
+# %%
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+
+from lspin import load_cells, load_spikes
+from lspin.card import make_card, plot_card
+from lspin.data.tables import dendrite_agrees
+from lspin.evaluation import count_open
+from lspin.explain import (
+    N_ALIKE,
+    SAME,
+    HeldOut,
+    check_claims,
+    feature_groups,
+    gated_probabilities,
+    hold_out,
+    inputs,
+    odd_cells,
+    train_on,
+)
+from lspin.explorer import live_explorer
+from lspin.faithfulness import faithfulness
+from lspin.features import FEATURES
+from lspin.leakage import GATES_ALONE, MEAN_GATES, NOTHING, OTHER_GATES, OTHER_VALUES, OWN, leakage
+from lspin.plots import name_source
+from lspin.stability import agreement, nearest, open_sets, strongest_sets, to_groups
+from lspin.trust import FEW, examined, read_tables
+
+cells = load_cells()
+print(cells.banner())
+
+# %% [markdown]
+# We examine two models: the *default*, which opens many gates, and one with *few gates*: at most five
+# for a cell, on average, in each network. In the second, a gate is opened by a weighted sum of the
+# measurements, where the default has a network (`gating="linear"`). As before, we explain cells of
+# donors that the models have never met: one fifth of them.
+
+# %% tags=["remove-stderr"]
+models = examined()
+held = {name: hold_out(cells, model, n_folds=1)[0] for name, model in models.items()}
+pd.DataFrame(
+    {
+        name: {"accuracy": np.mean(h.called == h.cells.y), **count_open(h.member_gates)}
+        for name, h in held.items()
+    }
+).round(3)
+
+# %% [markdown]
+# (*open_gates* is the median number of gates that one network opens for a cell, *open_gates_union* of
+# those that any network of the ensemble opens.)
+#
+# The same questions, asked of all five folds and at greater length, were answered beforehand on
+# recorded cells. `make results` does it, in some minutes. These figures are shown beside the quick
+# ones, whatever source you run this chapter on.
+
+# %%
+results = Path("results") if Path("results").is_dir() else Path("book/results")
+tables, about = read_tables(results / "explanations.json")
+recorded_on = "Recorded on the " + about["banner"].removeprefix("Source: ")
+print(recorded_on)
+for name, model in about["models"].items():
+    print(f"{name}: {model}")
+tables["gates"].groupby("model").mean().round(1)
+
+# %% [markdown]
+# ## Are they the reasons of this prediction?
+#
+# If the measurements that are named first really carry the answer, then it should fall quickly when
+# they are taken away one by one (*deletion*), and rise quickly when they alone are given back one
+# by one (*insertion*) {cite}`petsiuk2018`. A measurement is taken away by closing its gate. What
+# is left to choose is the order:
+#
+# - the **effect of the gate**, LSPIN's own reasons: what closing it alone takes from the answer;
+# - the **width of the gate**: how far it is open, and nothing else;
+# - **random**: any order at all. Who is not clearly better has explained nothing.
+
+# %%
+areas, curves = {}, {}
+for name, h in held.items():
+    areas[name], curves[name] = faithfulness([h])
+by_order = pd.concat(areas, names=["model"]).groupby(["model", "order"])
+by_order = by_order[["deletion", "insertion"]].mean()
+for name in models:
+    own, chance = by_order.loc[(name, "effect of the gate")], by_order.loc[(name, "random")]
+    assert own["deletion"] < chance["deletion"] and own["insertion"] > chance["insertion"]
+by_order.round(3)
+
+# %% [markdown]
+# The numbers are areas under the curves, from 0 to 1: low is good for deletion, high for insertion.
+# The curves themselves, for the model with few gates and the cells called by each name:
+
+# %% mystnb={"image": {"alt": "Ten small charts: for each class, the probability of the predicted class while gates are closed one by one above, and while they are opened alone one by one below. In the order of the effects the curve falls and rises fastest, in random order slowest, in the order of the widths in between or close to random."}}
+styles = {
+    "effect of the gate": {"color": "black", "ls": "-"},
+    "width of the gate": {"color": "#0072B2", "ls": "--"},
+    "random": {"color": "0.6", "ls": ":"},
+}
+classes = sorted(areas[FEW]["class"].unique())
+fig, axes = plt.subplots(
+    2, len(classes), figsize=(9, 4.2), sharex=True, sharey=True, layout="constrained"
+)
+for column, name in zip(axes.T, classes, strict=True):
+    column[0].set_title(name, fontsize=10)
+    for order, style in styles.items():
+        for ax, kind in zip(column, ("deletion", "insertion"), strict=True):
+            ax.plot(curves[FEW].loc[(name, order), kind], label=order, **style)
+    column[1].set(xlabel="gates", xlim=(0, 15))
+axes[0, 0].set(ylabel="probability left\nwhen closed", ylim=(0, 1))
+axes[1, 0].set(ylabel="probability reached\nwhen alone open")
+axes[0, -1].legend(frameon=False, fontsize=7)
+name_source(fig, cells.banner())
+plt.show()
+
+# %% [markdown]
+# Reasons are also to be had from outside, for any model: **SHAP** {cite}`lundberg2017` averages what
+# a measurement adds over many orders in which all of them could be given; **integrated gradients**
+# {cite}`sundararajan2017`, here as implemented in captum {cite}`captum2020`, follow the gradient
+# from no measurement to all of them. Both explained the same ensemble, and were tested in the same
+# way.
+#
+# There is one choice to make. When a measurement is taken away, do the other gates stay *as they
+# were*? That is what LSPIN's reasons are about: the predictor, given what the gates let through. Or
+# does the gating network lose the measurement, too, and all gates are *set anew*? We tried both.
+
+# %%
+print(recorded_on)
+faithful = tables["faithfulness"].query("`class` == 'all'")
+faithful.pivot(index=["model", "order"], columns="gates", values=["deletion", "insertion"]).round(3)
+
+# %% mystnb={"image": {"alt": "Dots with short intervals for the two models: area under the deletion curve on the left and under the insertion curve on the right, for the orders given by SHAP, integrated gradients, the effect of the gate, its width, and chance. The first three lie close together, chance is far away, the width in between."}}
+kept = faithful.query("gates == 'as they were'").set_index(["model", "order"])
+orders = ["SHAP", "integrated gradients", "effect of the gate", "width of the gate", "random"]
+fig, axes = plt.subplots(1, 2, figsize=(8, 2.4), sharey=True, layout="constrained")
+for ax, kind in zip(axes, ("deletion", "insertion"), strict=True):
+    for shift, name, color in ((-0.1, "default", "0.6"), (0.1, FEW, "black")):
+        rows, y = kept.loc[name].loc[orders], np.arange(len(orders)) + shift
+        ax.hlines(y, rows[f"{kind}_low"], rows[f"{kind}_high"], color=color)
+        ax.plot(rows[kind], y, "o", color=color, ms=4, label=name)
+    ax.set(xlabel=f"area under the {kind} curve", xlim=(0, 1))
+axes[0].set_yticks(range(len(orders)), orders)
+axes[0].invert_yaxis()
+axes[0].legend(frameon=False, fontsize=8)
+name_source(fig, recorded_on)
+plt.show()
+
+# %%
+gap = kept["insertion"] - kept["deletion"]
+for name in models:
+    own, chance = kept.loc[(name, "effect of the gate")], kept.loc[(name, "random")]
+    assert own["deletion_high"] < chance["deletion_low"]
+    assert own["insertion_low"] > chance["insertion_high"]
+    way = (gap[name] - gap[name, "random"]) / (gap[name, "SHAP"] - gap[name, "random"])
+    print(
+        f"{name}: from chance to SHAP, the effects go {way['effect of the gate']:.0%} of the way, "
+        f"the widths {way['width of the gate']:.0%}"
+    )
+
+# %% [markdown]
+# The intervals draw donors with replacement (95 %). What to take from this: the *effects* are far
+# better than chance and nearly as good as SHAP, at a small part of its price. The *widths* are not:
+# how far a gate is open is a poor guide to what it does. Then compare the columns of the table. Where
+# gates that are *set anew* change little, the gating network hardly notices that a measurement is
+# gone, because it opens much the same gates for every cell. Where insertion suffers, the gates do
+# depend on the cell: a few measurements alone do not open the gates that the whole cell opened.
+#
+# ## Measurements that say the same
+#
+# Before we ask whether two models give the same reasons, we must say what *the same* means. The
+# peak of a spike is measured in three stimuli, and a network may take any of the three. By Ohm's
+# law, a cell with a high input resistance needs little current to reach threshold; so there, too,
+# one measurement is as good as the other. We put into one group whatever is correlated (Spearman's
+# rho of 0.7 or more, positive or negative, between *any* two of the group; the classes are not
+# looked at).
+
+# %%
+groups = feature_groups(held[FEW].Z)
+shared = groups[groups.duplicated(keep=False)]
+assert SAME == 0.7
+print(f"{len(groups)} measurements in {groups.nunique()} groups; those with more than one member:")
+for members in shared.groupby(shared).groups.values():
+    print("-", "; ".join(FEATURES[name].label for name in members))
+
+# %% [markdown]
+# ## Would another seed have said the same?
+#
+# We train a second ensemble, with nothing changed but the random numbers, and compare for each
+# held-out cell what the two give as reasons: the *open gates* (of at least half of the networks),
+# and the *three strongest* (with the largest effect). The overlap of two sets is the Jaccard index
+# J: what is in both, as a share of what is in either.
+#
+# Some overlap E would be there by chance, so we also give the corrected overlap
+# $(J - E) / (1 - E)$, which is 1 for perfect agreement and 0 for chance {cite}`hubert1985`. There
+# are two kinds of chance to beat:
+#
+# - **beyond size**: E is the overlap of random sets of the same sizes, the usual yardstick for the
+#   stability of feature selection {cite}`nogueira2018`;
+# - **beyond cell**: E is the overlap with the second model's set *of any other cell*. This is the
+#   harder one. A network that opens its favourite gates whoever comes agrees with itself perfectly
+#   and says nothing about this cell.
+
+# %% tags=["remove-stderr"]
+again = {name: train_on(h.seen, models[name], random_state=1) for name, h in held.items()}
+for name, h in held.items():
+    same_answer = np.mean(again[name].predict(h.cells.X) == h.called)
+    print(f"{name}: the two ensembles give the same answer for {same_answer:.0%} of cells")
+
+# %%
+rows = {}
+for name, h in held.items():
+    Z_again = inputs(again[name], h.cells.X)
+    for reasons, sets_of in (("open gates", open_sets), ("three strongest", strongest_sets)):
+        first, second = sets_of(h.model, h.Z), sets_of(again[name][-1], Z_again)
+        neighbours = first[nearest(h.Z, h.cells.donors)]
+        in_groups = to_groups(first, groups), to_groups(second, groups)
+        rows[name, reasons, "another seed"] = agreement(first, second)
+        rows[name, reasons, "another seed, groups"] = agreement(*in_groups)
+        rows[name, reasons, "the most similar cell"] = agreement(first, neighbours)
+live = pd.DataFrame(rows).T
+for name in models:
+    assert live.loc[(name, "three strongest", "another seed"), "beyond_cell"] > 0.05
+live.round(2)
+
+# %% [markdown]
+# The last row of each block compares a cell with the most similar cell of another donor, in one
+# model: neighbours should have similar reasons. The recorded table adds models trained on other
+# donors: each without another quarter of them, or on donors drawn with replacement.
+
+# %%
+print(recorded_on)
+stable = tables["stability"].set_index(["model", "reasons", "compared with", "unit"])
+stable.unstack("unit")[["beyond_size", "beyond_cell"]].round(2)
+
+# %% mystnb={"image": {"alt": "Horizontal bars, for the two models side by side, of the corrected overlap of reasons between ensembles, beyond what any other cell would give: for open gates and for the three strongest, by measurement and by group. For the default model the bars of the open gates are close to zero; for the model with few gates they are long."}}
+trained = stable["beyond_cell"].drop("the most similar cell", level="compared with")
+fig, axes = plt.subplots(1, 2, figsize=(9, 2.8), sharex=True, sharey=True, layout="constrained")
+for ax, name in zip(axes, models, strict=True):
+    bars = trained.loc[name].unstack()
+    y = np.arange(len(bars))
+    for shift, unit, color in ((-0.2, "measurement", "0.7"), (0.2, "group", "0.2")):
+        ax.barh(y + shift, bars[unit], 0.38, color=color, label=f"by {unit}")
+    ax.set_yticks(y, [f"{reasons}: {what}" for reasons, what in bars.index], fontsize=8)
+    ax.axvline(0, color="black", lw=0.8)
+    ax.set_title(name, fontsize=10)
+    ax.set_xlabel("agreement beyond other cells", fontsize=9)
+axes[0].invert_yaxis()
+axes[0].set_xlim(None, 1)
+axes[1].legend(frameon=False, fontsize=8, loc="lower right")
+name_source(fig, recorded_on)
+plt.show()
+
+# %% [markdown]
+# Read it in this order. Where the bars of the *open gates* are near zero, which gates a network opens
+# is a habit of that network and not a fact about the cell. Where they are long, another training
+# would have opened much the same gates for this very cell, and others for another cell. The *three
+# strongest* do better than chance in both models, and better still once measurements that say the
+# same count as one. They are still far from 1, for ensembles that hardly ever disagree about the
+# answer: **there are several good reasons for the same answer, and training picks some of them.**
+#
+# Which ones are picked again and again? For each group: the share of held-out cells that have it
+# among the three strongest, with the range from the 5th to the 95th percentile over trainings on
+# donors drawn anew (the model with few gates).
+
+# %% mystnb={"image": {"alt": "Dots with horizontal intervals: the twelve groups of measurements that are most often among a cell's three strongest reasons, and in what share of cells. The upper few are chosen in every training, the intervals of the lower ones reach down to nearly zero."}}
+often = tables["frequency"].query("unit == 'group' and reasons == 'strongest 3'")
+often = often[often["model"] == FEW].nlargest(12, "share").iloc[::-1]
+fig, ax = plt.subplots(figsize=(7, 3.4), layout="constrained")
+ax.hlines(often["name"], 100 * often["low"], 100 * often["high"], color="0.6")
+ax.plot(100 * often["share"], often["name"], "o", color="black")
+ax.set(xlabel="among the three strongest (% of cells)", xlim=(0, 100))
+ax.tick_params(axis="y", labelsize=8)
+name_source(fig, recorded_on)
+plt.show()
+
+# %% [markdown]
+# ## Do the gates give the answer away?
+#
+# The predictor sees only what the gates let through, but the gating network sees everything. It
+# could guess the class by itself and pass the guess on in code: *open the first gate for Pvalb+, the
+# second for Sst+*, whatever is behind them. The predictor would read the code, the answer would be
+# right, and the open gates would be no reasons at all. This is a known weakness of models that
+# select features per sample {cite}`jethani2021,oosterhuis2024`. Nothing in LSPIN forbids it, so we
+# must look.
+#
+# First we ask **the model itself**, by feeding its predictor with parts of different cells. If it
+# reads a code, it will be misled by the gates of another cell, and will not mind the values of
+# another cell. If it reads the values, it is the other way round.
+#
+# Then we ask **a random forest**, trained from scratch on the training cells to tell the class from
+# the gates alone: how much is there to be read, whether or not the predictor reads it?
+
+# %%
+leaks = pd.concat([leakage([h]).assign(model=name) for name, h in held.items()])
+leaks.pivot_table("accuracy", ["reader", "reads"], ["model", "of"], sort=False).round(3)
+
+# %% [markdown]
+# *One network* and *ensemble* are two different questions: one network can say only so much by which
+# of its gates are open, several networks together say more.
+#
+# The other rows of the forest are about the selected values. *Selected values* are the measurements
+# times their gates, as the predictor gets them: a zero shows that a gate is closed, so a code could
+# still be read. The forest *trained on random selections* has never seen the gates' own selections
+# and so cannot have learned any code; what it gets right comes from the values
+# {cite}`jethani2021`.
+
+# %%
+print(recorded_on)
+leaks = tables["leakage"]
+leaks.pivot_table("accuracy", "reads", ["model", "of"], sort=False).round(3)
+
+# %% mystnb={"image": {"alt": "Dots with intervals for the ensembles of three models: accuracy as they are, with the mean gates of all cells, with the gates of another cell, with the values of another cell, and of a forest that sees the gates alone; a dotted line marks the accuracy of always naming the largest class. The gates alone are far above that line except where gates are global, and close to the accuracy of the model with few gates, which also suffers most from exchanged gates."}}
+ensembles = leaks.query("of == 'ensemble'").set_index(["model", "reads"])
+shown = [OWN, MEAN_GATES, OTHER_GATES, OTHER_VALUES, GATES_ALONE]
+fig, ax = plt.subplots(figsize=(8, 3), layout="constrained")
+for shift, name, marker in ((-0.2, "default", "s"), (0, FEW, "o"), (0.2, "global gates", "^")):
+    rows, y = ensembles.loc[name].loc[shown], np.arange(len(shown)) + shift
+    color = "black" if name == FEW else "0.6"
+    ax.hlines(y, rows["low"], rows["high"], color=color)
+    ax.plot(rows["accuracy"], y, marker, color=color, label=name)
+ax.axvline(ensembles.loc[(FEW, NOTHING), "accuracy"], color="0.6", ls=":")
+ax.set_yticks(range(len(shown)), [*shown[:-1], f"{GATES_ALONE}, read by a forest"], fontsize=8)
+ax.invert_yaxis()
+ax.set(xlabel="accuracy on held-out donors", xlim=(0, 1))
+ax.legend(frameon=False, fontsize=8, loc="upper left")
+name_source(fig, recorded_on)
+plt.show()
+
+# %%
+accuracy = ensembles["accuracy"].unstack("model")[[*models, "global gates"]]
+floor = accuracy.loc[NOTHING]
+answer = {
+    "accuracy": accuracy.loc[OWN],
+    "share in the gates": (accuracy.loc[GATES_ALONE] - floor) / (accuracy.loc[OWN] - floor),
+    "lost with mean gates": accuracy.loc[OWN] - accuracy.loc[MEAN_GATES],
+}
+# The same gates for all cells say nothing of any.
+assert answer["share in the gates"]["global gates"] == 0
+# No model answers from its gates alone: the values of another cell harm it more than the gates.
+assert (accuracy.loc[OTHER_VALUES] < accuracy.loc[OTHER_GATES]).all()
+pd.DataFrame(answer).round(3)
+
+# %% [markdown]
+# *Share in the gates*: of what the model gets right beyond always naming the largest class, how much
+# can be read off the gates alone. So there are two answers, and both are needed.
+#
+# **The gates can be read.** A forest that never sees a value recovers most of the accuracy, or all of
+# it, from the gates alone. Do not take "only five gates are open" to mean "only five numbers were
+# used": *which* five they are is a message, too, and the gating network read more than five to
+# choose them. The more the gates depend on the cell, the more they say.
+#
+# **The predictor listens to the values, and to the gates as well.** With the values of another cell,
+# the models answer no better than by naming the largest class. With the *mean gates of all cells*,
+# which carry no message, they lose what the table says: next to nothing if gates hardly depend on the
+# cell, some points if they do. This is the most that a leak can be worth to them, and it is not all
+# leak: a gate that opens where a measurement is needed is what local selection is for.
+#
+# If a leak would matter to you more than reasons that differ from cell to cell, use
+# `LSPINClassifier(gating="global")`, known as STG {cite}`yamada2020`: one set of gates for all cells
+# cannot carry a message about any. Its accuracy is in the table.
+#
+# ## What does electrophysiology say?
+#
+# A reason can be faithful to the model and still be nonsense about neurons. The classes of this book
+# are well known, so we can check. The **fingerprint** of a class lists what its cells lose when a
+# gate is closed, and in which *direction* the measurement works: a plus sign says that higher values
+# speak for the class, a minus sign that lower ones do.
+
+# %% mystnb={"image": {"alt": "Five bar charts, one per class, of the six measurements with the largest mean effect, with intervals. Each is marked by plus or minus for its direction. Glutamatergic cells lean on high upstroke to downstroke ratios, Pvalb-positive cells on low ratios and steep f-I slopes."}}
+marks = tables["fingerprints"]
+fig, axes = plt.subplots(3, 2, figsize=(9, 7), layout="constrained")
+axes[-1, -1].set_axis_off()
+for ax, (name, rows) in zip(axes.flat, marks[marks["model"] == FEW].groupby("class"), strict=False):
+    rows = rows.nlargest(6, "effect").iloc[::-1]
+    sign = np.where(rows["direction"] > 0, "+", "\N{MINUS SIGN}")
+    labels = [f"{FEATURES[f].label}  {s}" for f, s in zip(rows["feature"], sign, strict=True)]
+    below, above = rows["effect"] - rows["effect_low"], rows["effect_high"] - rows["effect"]
+    error = 100 * np.array([below, above])
+    ax.barh(labels, 100 * rows["effect"], xerr=error, color="0.6", error_kw={"lw": 1})
+    ax.set_title(f"called {name}", fontsize=10)
+    ax.tick_params(axis="y", labelsize=8)
+    ax.set_xlabel("probability lost (percentage points)", fontsize=8)
+name_source(fig, recorded_on)
+plt.show()
+
+# %% [markdown]
+# Now for what was known before. Fast-spiking cells, most of which are Pvalb+, have narrow action
+# potentials {cite}`hu2014` that fall nearly as fast as they rise, while those of excitatory cells
+# are broad and rise about four times as fast as they fall {cite}`mccormick1985`. Sst+ cells are
+# described with a sag and a low rheobase: little current makes them fire {cite}`tremblay2016`. For
+# each claim we ask three things: is it **true** of the cells, with no model involved; does the model
+# **agree** on the direction; and is it **used**, that is, do cells called so lose probability when all
+# measurements of the claim are closed at once? (`difference` is that of the medians of the class and
+# of all other cells, in standard deviations; `effect` is the mean loss.)
+
+# %%
+shown = ["difference", "direction", "effect", "true", "agrees", "used"]
+check_claims([held["default"]]).set_index(["class", "claim"])[shown].round(3)
+
+# %%
+print(recorded_on)
+claims = tables["claims"].set_index(["model", "class", "claim"])
+claims[["sign", *shown]].round(3)
+
+# %%
+assert claims["true"].all()
+for name in models:
+    for known in (("Pvalb+", "fast downstroke"), ("Glutamatergic", "high upstroke/downstroke")):
+        assert claims.loc[(name, *known), ["agrees", "used"]].all(), (name, known)
+for known in (("Pvalb+", "narrow spikes"), ("Glutamatergic", "broad spikes")):
+    assert claims.loc[("default", *known), "agrees"], known
+print("hardly used (less than one percentage point):")
+for name, kind, what in claims.index[claims["effect"] < 0.01]:
+    print(f"- {name}: {what} of {kind}")
+
+# %% [markdown]
+# The shape of the spike is what the models know Pvalb+ and excitatory cells by, as electrophysiologists
+# do. Of two claims that go together, a model with few gates may make do with one: the ratio of the
+# slopes, rather than the duration. The sag of Sst+ cells is another matter: in these cells it differs
+# from that of all others by little, and the models can do without. Sst+ cells are of several kinds,
+# some of which resemble fast-spiking ones {cite}`ma2006`. A textbook feature that a model ignores is
+# not a failure of either: a feature can be typical and still not tell cells apart, once the others are
+# known.
+#
+# ## Cells that are unlike their class
+#
+# A Cre line is an imperfect label ({doc}`01_fetching_cells`). If the gates of a cell look like those
+# of another class, perhaps it *is* of another class. For each held-out cell we look up the 25
+# training cells with the most similar gates, and ask how many of them carry its label (*alike*).
+# The oddest cells are those for which hardly any does. (Gates of different models do not compare, so
+# this is about one model.)
+
+# %%
+assert N_ALIKE == 25
+chosen = held[FEW]
+odd = odd_cells(chosen)
+odd[["class", "gates_like", "alike", "line_name", "dendrite_type", "layer"]].head(10).round(2)
+
+# %% [markdown]
+# *What might be wrong with this label?* The table says where to look. On recorded cells, see whether
+# you find cells of the Ndnf line in it, which is known for inhibitory cells of layer 1
+# {cite}`tasic2018`: from which layers do these come, and what are their dendrites like? The
+# dendrites are a witness that neither the model nor the label has heard. Excitatory cells have spiny
+# ones, inhibitory cells hardly any spines.
+
+# %%
+contradicts = ~dendrite_agrees(odd["dendrite_type"], odd["class"])
+print(f"dendrites contradict the label: {contradicts.mean():.0%} of all held-out cells,")
+print(f"{contradicts.head(20).mean():.0%} of the 20 oddest")
+print()
+print(recorded_on)
+tables["odd"].set_index(["model", "order"]).round(3)
+
+# %% [markdown]
+# `auc` is the chance that, of two cells, one contradicted by its dendrites and one not, the
+# contradicted one is higher on the list; `contradict_among_10` is its share among the first ten. The
+# second row of each model is there to keep us modest: to sort the cells by the plain probability that
+# the model gives to the label is a good list, too. (On the synthetic twin, dendrites are drawn at
+# random within a class, and nothing follows from them.)
+#
+# ## One cell, one card
+#
+# All that we have for a cell fits on a card: the answer and its probabilities, the spike, the gates
+# with the largest effect, where the measured values lie among all cells, and the most similar cells
+# of the class that it was called by. Here is the oddest of the cells whose spike is at hand:
+
+# %% mystnb={"image": {"alt": "Card of one cell. Above: bars with the probability of each class, its spike over the range of spikes of the class it was called by, and a list of the five most similar cells. Below: its strongest measurements with their values, a dot for the percentile of each among all cells, and bars for the probability lost when the gate is closed."}}
+spikes = load_spikes()
+with_spike = odd.index[odd.index.isin(spikes.waveform_mv.index)]
+plot_card(make_card(chosen, with_spike[0], spikes))
+plt.show()
+
+# %% [markdown]
+# And the least odd one, as text. In a terminal, `lspin explain` and a specimen id print this for any
+# cell, from a model that is trained on the spot without that cell's donor; `--figure card.png` draws
+# it.
+
+# %%
+print(make_card(chosen, odd.index[-1]))
+
+# %% [markdown]
+# With Python behind the page, choose any held-out cell and close gates below a threshold; the card
+# of the cell is at the bottom. **In the built book** the sliders are left out: open this chapter
+# with the rocket at the top of the page ({doc}`running`).
+
+# %% tags=["remove-output"]
+live_explorer(
+    chosen.pipeline,
+    chosen.cells.X,
+    chosen.cells.y,
+    card=lambda specimen_id: plot_card(make_card(chosen, specimen_id, spikes)),
+)
+
+# %% [markdown]
+# ## Take-away
+#
+# - Take the reasons away and see whether the answer falls. Compare with random reasons, always.
+# - The effect of a gate is a reason; its width is not.
+# - Train again before you believe a reason, and count measurements that say the same as one.
+# - Agreement with itself is cheap: ask whether it says anything about *this* cell.
+# - Which gates are open can give the class away. The more local the gates, the more they say.
+# - Check against what is known, and report what the model ignores as well as what it uses.
+#
+# ## Exercises
+#
+# **1.** The effect of closing one gate is small where another gate says the same. How much more do
+# cells called Pvalb+ lose when the whole group of the upstroke/downstroke ratios is closed at once,
+# compared with the sum of closing them one by one?
+#
+# ```{dropdown} Solution
+# If the three measurements were independent reasons, closing all of them would cost about the sum.
+# If it costs more, they stood in for each other; if less, they were needed together.
+# ```
+
+# %% tags=["hide-cell"]
+h = held["default"]
+called = h.called == "Pvalb+"
+k = list(h.model.classes_).index("Pvalb+")
+of_group = h.Z.columns.str.startswith("upstroke_downstroke_ratio")
+together = (h.probability - gated_probabilities(h.model, h.Z, ~of_group))[called, k]
+single = h.effects[called][:, of_group, k].sum(axis=1)
+print(f"closed together {together.mean():.1%}, sum of one by one {single.mean():.1%}")
+
+# %% [markdown]
+# **2.** The reasons change with the seed. Does the list of odd cells change as well? Rank the cells
+# with the second ensemble and count how many of the 20 oddest are on both lists.
+#
+# ```{dropdown} Solution
+# Put the second pipeline in the place of the first and call `odd_cells` again. If the lists agree far
+# better than chance, then the *suspicion* is about the cell, although the reasons for it are not
+# unique.
+# ```
+
+# %% tags=["hide-cell"]
+odd_again = odd_cells(HeldOut(again[FEW], chosen.seen, chosen.cells))
+both = odd.index[:20].intersection(odd_again.index[:20])
+print(f"{len(both)} of 20 are on both lists; by chance it would be {20 * 20 / len(odd):.1f}")
+assert len(both) > 20 * 20 / len(odd)
+
+# %% [markdown]
+# ## What's next?
+#
+# You have seen which reasons survive. Try to make them survive better: more networks in the ensemble,
+# another price of open gates ({doc}`03_training`), global gates, or inputs in which every group is
+# represented once ({doc}`02_features`).
+#
+# ## References
+#
+# ```{bibliography}
+# :filter: docname in docnames
+# ```

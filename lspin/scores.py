@@ -1,0 +1,207 @@
+"""What predictions are worth, and how sure that figure is.
+
+Pure functions on arrays: the scores of one fold, the calibration of probabilities,
+the test that compares two models fold by fold, and the rule that picks lambda.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy import stats
+from sklearn.metrics import (
+    accuracy_score,
+    balanced_accuracy_score,
+    f1_score,
+    log_loss,
+    recall_score,
+)
+
+N_BINS = 15
+"""Bins of the calibration error, as in Guo et al. (2017)."""
+
+
+def score(
+    truth: ArrayLike, predicted: ArrayLike, proba: np.ndarray, classes: ArrayLike
+) -> dict[str, float]:
+    """Score one model on one set of cells.
+
+    Parameters
+    ----------
+    truth, predicted : array-like, shape (n,)
+        Class of each cell, and the class the model named.
+    proba : ndarray, shape (n, n_classes)
+        Predicted probabilities. A support vector machine may name another class than the most
+        probable one.
+    classes : array-like, shape (n_classes,)
+        The classes, sorted: what the columns of `proba` stand for.
+
+    Returns
+    -------
+    dict
+        Of the named classes: ``accuracy``, ``balanced_accuracy``, ``macro_f1`` and
+        ``recall_<class>``, the share of each class that was found. Of the probabilities:
+        ``log_loss`` (nats, probabilities kept above 2e-16), ``brier`` and ``ece``.
+    """
+    recall = recall_score(truth, predicted, labels=classes, average=None, zero_division=np.nan)
+    return {
+        "accuracy": accuracy_score(truth, predicted),
+        "balanced_accuracy": balanced_accuracy_score(truth, predicted),
+        "macro_f1": f1_score(truth, predicted, average="macro"),
+        "log_loss": log_loss(truth, proba, labels=classes),
+        "brier": brier_score(truth, proba, classes),
+        "ece": expected_calibration_error(truth, proba, classes),
+        **{
+            f"recall_{name}": value for name, value in zip(np.asarray(classes), recall, strict=True)
+        },
+    }
+
+
+def brier_score(truth: ArrayLike, proba: np.ndarray, classes: ArrayLike) -> float:
+    """Return the squared error of the probabilities, summed over classes, mean over cells.
+
+    Parameters
+    ----------
+    truth : array-like, shape (n,)
+        Class of each cell.
+    proba : ndarray, shape (n, n_classes)
+        Predicted probabilities.
+    classes : array-like, shape (n_classes,)
+        What the columns of `proba` stand for.
+
+    Returns
+    -------
+    float
+        From 0 to 2 ([1]_).
+
+    References
+    ----------
+    .. [1] Brier. "Verification of forecasts expressed in terms of probability".
+           Monthly Weather Review 78, 1950.
+    """
+    hit = np.asarray(truth)[:, None] == np.asarray(classes)
+    return float(((proba - hit) ** 2).sum(axis=1).mean())
+
+
+def expected_calibration_error(
+    truth: ArrayLike, proba: np.ndarray, classes: ArrayLike, n_bins: int = N_BINS
+) -> float:
+    """Return how far confidence is from accuracy, on average over cells ([1]_, equation 3).
+
+    A cell's confidence is the probability of its most probable class. Cells are put into bins
+    of equal width by confidence, each bin with its upper edge; the error is the mean over cells
+    of the distance between mean confidence and accuracy of the cell's bin. Few cells make it
+    larger: it is not 0 for a perfectly calibrated model.
+
+    Parameters
+    ----------
+    truth : array-like, shape (n,)
+        Class of each cell.
+    proba : ndarray, shape (n, n_classes)
+        Predicted probabilities.
+    classes : array-like, shape (n_classes,)
+        What the columns of `proba` stand for.
+    n_bins : int
+        Number of bins.
+
+    Returns
+    -------
+    float
+        From 0 to 1.
+
+    References
+    ----------
+    .. [1] Guo, Pleiss, Sun, Weinberger. "On Calibration of Modern Neural Networks". ICML 2017.
+    """
+    confidence = proba.max(axis=1)
+    hit = np.asarray(classes)[proba.argmax(axis=1)] == np.asarray(truth)
+    bins = np.ceil(confidence * n_bins).astype(int)
+    # |sum of (hit - confidence)| of a bin is its number of cells times its distance.
+    distance = np.abs(np.bincount(bins, weights=hit - confidence))
+    return float(distance.sum() / len(confidence))
+
+
+class Estimate(NamedTuple):
+    """A mean over folds, its interval, and the p-value of its being 0."""
+
+    mean: float
+    low: float
+    high: float
+    p: float
+
+
+def corrected_t_test(
+    a: ArrayLike, b: ArrayLike, n_train: float, n_test: float, confidence: float = 0.95
+) -> Estimate:
+    """Compare two models fold by fold: the corrected resampled t-test ([1]_, section 3; [2]_).
+
+    Folds share most of their training cells, so their scores are not independent and an
+    ordinary paired t-test is too sure of itself. Over J folds with differences of variance
+    s², this one takes the variance of the mean as ``(1/J + n_test/n_train) s²`` and compares
+    with a t distribution of J - 1 degrees of freedom.
+
+    Parameters
+    ----------
+    a, b : array-like, shape (J,)
+        Scores of the two models on the same folds, of all repeats. With ``b = 0`` the result
+        is an interval for the score of `a` itself.
+    n_train, n_test : float
+        Cells that a fold trains and tests on (their means, where folds differ).
+    confidence : float
+        Of the interval.
+
+    Returns
+    -------
+    Estimate
+        Mean of ``a - b``, its interval, and the two-sided p-value.
+
+    Raises
+    ------
+    ValueError
+        If there are fewer than two folds.
+
+    References
+    ----------
+    .. [1] Nadeau, Bengio. "Inference for the Generalization Error". Machine Learning 52, 2003.
+    .. [2] Bouckaert, Frank. "Evaluating the Replicability of Significance Tests for Comparing
+           Learning Algorithms". PAKDD 2004.
+    """
+    difference = np.asarray(a, dtype=float) - np.asarray(b, dtype=float)
+    n_folds = len(difference)
+    if n_folds < 2:
+        raise ValueError(f"An interval needs the scores of at least 2 folds, got {n_folds}.")
+    mean = difference.mean()
+    error = np.sqrt((1 / n_folds + n_test / n_train) * difference.var(ddof=1))
+    half = error * stats.t.ppf((1 + confidence) / 2, n_folds - 1)
+    # Without spread there is nothing to test: the two are the same, or differ for sure.
+    p = 2 * stats.t.sf(abs(mean) / error, n_folds - 1) if error else float(mean == 0)
+    return Estimate(float(mean), float(mean - half), float(mean + half), float(p))
+
+
+def one_standard_error(scores_by_lambda: Mapping[float, Sequence[float]]) -> float:
+    """Choose the largest lambda that is as good as the best, given how unsure the best is.
+
+    The one-standard-error rule ([1]_, section 7.10): of all lambdas whose mean score is at
+    least the best mean less one standard error of it, take the one that closes most gates.
+
+    Parameters
+    ----------
+    scores_by_lambda : mapping of float to sequence of float
+        Scores of each lambda on the same inner folds, at least 2; larger is better.
+
+    Returns
+    -------
+    float
+        One of the lambdas.
+
+    References
+    ----------
+    .. [1] Hastie, Tibshirani, Friedman. "The Elements of Statistical Learning", 2nd ed., 2009.
+    """
+    mean = {lam: np.mean(values) for lam, values in scores_by_lambda.items()}
+    best = scores_by_lambda[max(mean, key=mean.__getitem__)]
+    enough = np.mean(best) - np.std(best, ddof=1) / np.sqrt(len(best))
+    return max(lam for lam, value in mean.items() if value >= enough)

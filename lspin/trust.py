@@ -1,0 +1,199 @@
+"""All cross-examinations of the reasons of LSPIN, recorded with their provenance."""
+
+from __future__ import annotations
+
+import json
+import platform
+import time
+from collections.abc import Mapping, Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from sklearn.metrics import roc_auc_score
+
+from lspin.data.tables import Cells, atomic_write, dendrite_agrees
+from lspin.estimator import LSPINClassifier
+from lspin.evaluation import count_open
+from lspin.explain import (
+    SAME,
+    HeldOut,
+    check_claims,
+    donor_interval,
+    feature_groups,
+    fingerprints,
+    hold_out,
+    odd_cells,
+)
+from lspin.faithfulness import EXPLAINERS, faithfulness
+from lspin.leakage import leakage
+from lspin.stability import refits, selection_frequency, stability
+
+FEW = "few gates"
+"""Name of the model with few open gates, in `examined` and in what is recorded."""
+
+_PACKAGES = ("numpy", "scikit-learn", "torch", "shap", "captum")
+
+
+def examined() -> dict[str, LSPINClassifier]:
+    """Return the models whose reasons are examined, not fitted: with many open gates, with few."""
+    return {"default": LSPINClassifier(), FEW: LSPINClassifier(gating="linear", max_open=5.0)}
+
+
+def evaluate_explanations(
+    cells: Cells,
+    models: Mapping[str, LSPINClassifier] | None = None,
+    *,
+    per_class: int = 10,
+    n_draws: int = 20,
+    verbose: int = 1,
+) -> dict[str, Any]:
+    """Cross-examine the reasons of some models on one table of cells.
+
+    Needs the libraries shap and captum; takes some minutes a model.
+
+    Parameters
+    ----------
+    cells : Cells
+        Cells with donors.
+    models : mapping of str to LSPINClassifier, optional
+        Whose reasons; those of `examined` by default.
+    per_class : int
+        Cells called by each class, in each fold, whose measurements are deleted and inserted.
+    n_draws : int
+        How often to draw donors anew for the stability of the reasons.
+    verbose : int
+        0 is quiet, 1 shows progress bars.
+
+    Returns
+    -------
+    dict
+        ``tables``, each a list of rows, and their provenance; for `write_tables`. It holds no
+        single cells.
+
+    Raises
+    ------
+    ImportError
+        If shap or captum is missing.
+    """
+    started = time.perf_counter()
+    versions = {name: version(name) for name in _PACKAGES}  # fails now if one is missing
+    models = examined() if models is None else models
+    parts: dict[str, list[pd.DataFrame]] = {}
+    for name, model in models.items():
+        for table, rows in _cross_examine(cells, model, per_class, n_draws, verbose).items():
+            parts.setdefault(table, []).append(rows.assign(model=name))
+    # No per-cell pattern, no leak: what the remedy costs.
+    remedy = hold_out(cells, LSPINClassifier(gating="global"), verbose=verbose)
+    parts["leakage"].append(leakage(remedy).assign(model="global gates"))
+    return {
+        "banner": cells.banner(),
+        "source": cells.source,
+        "cohort": cells.cohort,
+        "cells": len(cells),
+        "donors": int(cells.donors.nunique()),
+        "provenance": cells.provenance,
+        "protocol": "donor-grouped stratified 5-fold; stability on the first fold",
+        "models": {name: repr(model) for name, model in models.items()},
+        "same": SAME,
+        "versions": {"python": platform.python_version(), **versions},
+        "wall_time_s": round(time.perf_counter() - started, 1),
+        "tables": {
+            name: json.loads(pd.concat(tables).to_json(orient="records", double_precision=5))
+            for name, tables in parts.items()
+        },
+    }
+
+
+def _cross_examine(
+    cells: Cells, model: LSPINClassifier, per_class: int, n_draws: int, verbose: int
+) -> dict[str, pd.DataFrame]:
+    """Ask one model everything; return the tables of answers."""
+    held = hold_out(cells, model, verbose=verbose)
+    groups = feature_groups(pd.concat([h.Z for h in held]))
+    trained = refits(held[0], n_draws=n_draws, verbose=verbose)
+    return {
+        "gates": pd.DataFrame([count_open(h.member_gates) for h in held]),
+        "faithfulness": _recorded_areas(held, per_class, verbose),
+        "stability": stability(held[0], trained, groups),
+        "frequency": selection_frequency(held[0], trained["donors drawn anew"], groups),
+        "leakage": leakage(held),
+        "fingerprints": fingerprints(held).reset_index(),
+        "claims": check_claims(held),
+        "odd": _recorded_odd(held),
+    }
+
+
+def write_tables(results: Mapping[str, Any], path: Path) -> None:
+    """Write what `evaluate_explanations` returns as JSON, atomically, a row per line."""
+    tables = {
+        name: "[\n   " + ",\n   ".join(map(json.dumps, rows)) + "\n  ]"
+        for name, rows in results["tables"].items()
+    }
+    text = json.dumps({**results, "tables": {name: f"<{name}>" for name in tables}}, indent=1)
+    for name, rows in tables.items():
+        text = text.replace(f'"<{name}>"', rows)
+    with atomic_write(path) as temporary:
+        temporary.write_text(text + "\n")
+
+
+def read_tables(path: Path) -> tuple[dict[str, pd.DataFrame], dict[str, Any]]:
+    """Read what `write_tables` wrote.
+
+    Parameters
+    ----------
+    path : Path
+        Such as ``book/results/explanations.json``.
+
+    Returns
+    -------
+    tables : dict of str to DataFrame
+        The tables, by name.
+    about : dict
+        Everything else in the file.
+    """
+    about = json.loads(path.read_text())
+    return {name: pd.DataFrame(rows) for name, rows in about.pop("tables").items()}, about
+
+
+def _recorded_areas(held: Sequence[HeldOut], per_class: int, verbose: int) -> pd.DataFrame:
+    """Mean areas per way of closing, class and order, with intervals over donors."""
+    rows = []
+    for gates, regate in (("as they were", False), ("set anew", True)):
+        areas, _ = faithfulness(
+            held, EXPLAINERS, regate=regate, per_class=per_class, verbose=verbose
+        )
+        for of, mine in [("all", areas), *areas.groupby("class")]:
+            for order, table in mine.groupby("order"):
+                row = {"gates": gates, "class": of, "order": order, "cells": len(table)}
+                for curve in ("deletion", "insertion"):
+                    mean, low, high = donor_interval(table[curve], table["donor"])
+                    row |= {curve: float(mean), f"{curve}_low": float(low)}
+                    row[f"{curve}_high"] = float(high)
+                rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def _recorded_odd(held: Sequence[HeldOut]) -> pd.DataFrame:
+    """How well the odd cells are those whose dendrites contradict their label.
+
+    Fold by fold, because gates of different models do not compare; mean over folds.
+    """
+    rows = []
+    for h in held:
+        odd = odd_cells(h)
+        contradicts = ~dendrite_agrees(odd["dendrite_type"], odd["class"])
+        if contradicts.nunique() < 2:
+            continue  # a cohort chosen by its dendrites
+        orders = {
+            "gates unlike the label": odd.index,
+            "low probability of the label": odd["probability"].sort_values().index,
+        }
+        for name, order in orders.items():
+            ranked = contradicts.loc[order]
+            row = {"order": name, "auc": roc_auc_score(ranked, -np.arange(len(ranked)))}
+            row |= {"contradict": ranked.mean(), "contradict_among_10": ranked.head(10).mean()}
+            rows.append(row)
+    return pd.DataFrame(rows).groupby("order").mean().reset_index() if rows else pd.DataFrame()

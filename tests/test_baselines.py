@@ -1,0 +1,113 @@
+"""The rivals: they learn, give probabilities, and take every setting of their space."""
+
+import warnings
+
+import numpy as np
+import pytest
+from sklearn.base import clone
+from sklearn.exceptions import ConvergenceWarning
+
+from lspin import load_cells
+from lspin.baselines import LAMBDAS, baselines, contenders, describe, gated_models, rivals
+from lspin.evaluation import donor_folds
+from lspin.features import model_inputs
+
+NAMES = [
+    "logistic regression",
+    "sparse logistic regression",
+    "RBF-SVM",
+    "random forest",
+    "extra trees",
+    "histogram gradient boosting",
+    "MLP",
+    "LightGBM",
+    "explainable boosting",
+]
+
+
+def fold_of_the_twin(n_per_class):
+    """Return training and test cells of the twin: inputs and classes of both."""
+    twin = load_cells("twin", verbose=0)
+    cells = twin.select(twin.y.groupby(twin.y).sample(n_per_class, random_state=0).index)
+    train, test = donor_folds(cells.y, cells.donors)[0]
+    inputs = model_inputs(cells.X).fit(cells.X.iloc[train])
+    x_train, x_test = (inputs.transform(cells.X.iloc[rows]) for rows in (train, test))
+    return x_train, cells.y.iloc[train], x_test, cells.y.iloc[test]
+
+
+@pytest.fixture(scope="module")
+def few_cells():
+    return fold_of_the_twin(40)
+
+
+@pytest.fixture(scope="module")
+def many_cells():
+    return fold_of_the_twin(120)
+
+
+def test_no_rival_is_missing():
+    assert sorted(rivals()) == sorted(NAMES)
+    assert list(contenders()) == [*gated_models(), *rivals()]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_rival_learns_the_twin_and_gives_probabilities(name, few_cells):
+    x_train, y_train, x_test, y_test = few_cells
+    model = rivals(1)[name].estimator.fit(x_train, y_train)
+    assert model.score(x_test, y_test) > 0.5
+    proba = model.predict_proba(x_test)
+    assert proba.shape == (len(x_test), 5) and (proba >= 0).all()
+    np.testing.assert_allclose(proba.sum(axis=1), 1)
+    # They are those of the classes it names, a support vector machine's nearly so.
+    agree = model.classes_[proba.argmax(axis=1)] == model.predict(x_test)
+    assert agree.all() or (name == "RBF-SVM" and agree.mean() > 0.9)
+    again = rivals(1)[name].estimator.fit(x_train, y_train)
+    np.testing.assert_array_equal(again.predict_proba(x_test), proba)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_setting_makes_another_model(name, many_cells):
+    x_train, y_train, x_test, _ = many_cells
+    model = rivals()[name]
+    assert len(model.space) >= (2 if name == "explainable boosting" else 4)
+    # Settings differ after a few rounds already.
+    few = {"n_estimators": 10, "max_rounds": 10, "max_iter": 10, "outer_bags": 1}
+    quick = {key: few[key] for key in few.keys() & model.estimator.get_params()}
+    answers = []
+    for setting in model.space:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            fitted = clone(model.estimator).set_params(**setting).set_params(**quick)
+            answers.append(fitted.fit(x_train, y_train).predict_proba(x_test))
+    for i, one in enumerate(answers):
+        assert all(np.abs(one - other).max() > 1e-6 for other in answers[:i]), model.settings()[i]
+
+
+def test_the_quick_baselines_are_a_part_of_the_rivals():
+    every = rivals(3)
+    quick = baselines(3)
+    assert 4 <= len(quick) < len(every)
+    for name, model in quick.items():
+        assert repr(model) == repr(every[name].estimator)
+
+
+def test_the_table_shows_every_setting():
+    table = describe(contenders())
+    assert list(table.index) == list(contenders())
+    assert table.loc["sparse logistic regression", "settings"] == "C=0.1; C=0.3; C=1; C=3"
+    assert "C=10, gamma=0.01" in table.loc["RBF-SVM", "settings"]
+    assert table["what it is"].str.len().gt(10).all()
+
+
+def test_lspin_and_its_relatives_are_one_model_with_switches():
+    models = gated_models(random_state=5)
+    settings = {name: model.estimator.get_params() for name, model in models.items()}
+    differ = {
+        name: {key for key in settings[name] if settings[name][key] != settings["LSPIN"][key]}
+        for name in settings
+    }
+    assert differ == {"LSPIN": set(), "LLSPIN": {"predictor"}, "STG": {"gating"}}
+    assert {setting["lam"] for setting in models["LSPIN"].space} == set(LAMBDAS)
+    lams = [setting["lam"] for setting in models["LSPIN"].space]
+    assert lams == sorted(lams, reverse=True)  # simplest first: most gates closed
+    assert [name for name, model in models.items() if model.keep_all] == ["LSPIN"]

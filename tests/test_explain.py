@@ -1,0 +1,314 @@
+"""What the model did with each measurement, and what is made of it."""
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import roc_auc_score
+from sklearn.pipeline import make_pipeline
+
+from lspin import LSPINClassifier, load_cells
+from lspin.data.tables import CLASSES
+from lspin.explain import (
+    CLAIMS,
+    N_ALIKE,
+    HeldOut,
+    check_claims,
+    donor_interval,
+    effects,
+    explain_cells,
+    feature_groups,
+    fingerprints,
+    gated_probabilities,
+    hold_out,
+    odd_cells,
+    open_gates_of,
+    train_on,
+)
+from lspin.features import FEATURES, ReleasedFeatures, model_inputs
+
+
+@pytest.fixture(scope="module")
+def cells():
+    # The twin never reads a folder, so this does not depend on the machine.
+    return load_cells("twin")
+
+
+@pytest.fixture(scope="module")
+def held(cells):
+    seen, shown = cells.select(cells.X.index[:900]), cells.select(cells.X.index[900:1100])
+    return HeldOut(train_on(seen, LSPINClassifier(n_members=3), 0), seen, shown)
+
+
+@pytest.fixture(scope="module")
+def pipeline(held):
+    return held.pipeline
+
+
+@pytest.fixture(scope="module")
+def shown(held):
+    return held.cells
+
+
+@pytest.fixture(scope="module")
+def inputs(held):
+    return held.Z
+
+
+@pytest.fixture(scope="module")
+def tables(pipeline, shown):
+    return explain_cells(pipeline, shown.X, shown.y)
+
+
+def test_all_gates_left_alone_is_the_model_itself(pipeline, inputs):
+    model, everything = pipeline[-1], np.ones(inputs.shape[1], dtype=bool)
+    np.testing.assert_allclose(
+        gated_probabilities(model, inputs, everything), model.predict_proba(inputs), atol=1e-9
+    )
+
+
+def test_with_all_gates_closed_every_cell_looks_the_same(pipeline, inputs):
+    nothing = gated_probabilities(pipeline[-1], inputs, np.zeros(inputs.shape, dtype=bool))
+    np.testing.assert_allclose(nothing, np.broadcast_to(nothing[0], nothing.shape), atol=1e-9)
+
+
+def test_predictions_are_those_of_the_pipeline(pipeline, shown, tables):
+    predictions, _ = tables
+    pd.testing.assert_series_equal(predictions["class"], shown.y)
+    np.testing.assert_array_equal(predictions["predicted"], pipeline.predict(shown.X))
+    np.testing.assert_allclose(
+        predictions[list(pipeline.classes_)], pipeline.predict_proba(shown.X), atol=1e-9
+    )
+
+
+def test_gates_are_those_of_the_ensemble(pipeline, inputs, tables):
+    _, gates = tables
+    members = pipeline[-1].member_gates(inputs)
+    cell, feature = inputs.index[7], inputs.columns[11]
+    row = gates.loc[(cell, feature)]
+    assert row["gate"] == pytest.approx(members[:, 7, 11].mean())
+    assert row["members"] == (members[:, 7, 11] > 0).sum()
+    assert len(gates) == inputs.size
+
+
+def test_effect_is_the_probability_lost_by_closing_one_gate(pipeline, inputs, tables):
+    predictions, gates = tables
+    model = pipeline[-1]
+    cell = inputs.index[7]
+    strongest = gates.loc[cell, "effect"].abs().idxmax()
+    j = inputs.columns.get_loc(strongest)
+    gated = inputs.to_numpy()[7] * model.member_gates(inputs)[:, 7]
+    gated[:, j] = 0
+    with torch.no_grad():
+        logits = model.network_.predict_gated(torch.tensor(gated[:, None]))
+    by_hand = logits.softmax(dim=2).mean(dim=0).numpy()[0]
+    called = predictions.loc[cell, "predicted"]
+    lost = predictions.loc[cell, called] - by_hand[list(model.classes_).index(called)]
+    assert gates.loc[(cell, strongest), "effect"] == pytest.approx(lost)
+    assert abs(lost) > 0.01
+
+
+def test_a_closed_gate_has_no_effect(tables):
+    _, gates = tables
+    closed = gates[gates["gate"] == 0]
+    assert 0 < len(closed) < len(gates)
+    assert closed["effect"].abs().max() < 1e-9
+
+
+def test_values_are_as_recorded(shown, tables):
+    values = tables[1]["value"].unstack()
+    # tau enters the model as a logarithm, the rise time as a difference.
+    pd.testing.assert_series_equal(values["tau"], shown.X["tau"])
+    rise_ms = 1000 * (shown.X["peak_t_ramp"] - shown.X["threshold_t_ramp"])
+    np.testing.assert_allclose(values["rise_ms_ramp"], rise_ms)
+    assert shown.X["adaptation"].isna().any(), "the example needs a missing value"
+    np.testing.assert_array_equal(values["adaptation"].isna(), shown.X["adaptation"].isna())
+
+
+def test_a_table_without_released_times_is_explained_too(cells):
+    X = cells.X[["tau", "ri", "vrest", "sag"]]
+    pipeline = make_pipeline(model_inputs(X), LSPINClassifier(n_members=2, random_state=0))
+    pipeline.fit(X[:200], cells.y[:200])
+    _, gates = explain_cells(pipeline, X[200:220], cells.y[200:220])
+    pd.testing.assert_frame_equal(
+        gates["value"].unstack()[X.columns], X[200:220], check_names=False
+    )
+
+
+def test_open_gates_of_a_cell(tables):
+    _, gates = tables
+    cell = gates.index[0][0]
+    opened = open_gates_of(gates, cell)
+    assert len(opened) == (gates.loc[cell, "gate"] > 0).sum()
+    assert opened["effect"].is_monotonic_decreasing
+
+
+def test_a_model_without_gates_is_refused(cells):
+    other = make_pipeline(model_inputs(cells.X), LogisticRegression(max_iter=5))
+    with pytest.raises(ValueError, match="ends in LogisticRegression"):
+        explain_cells(other, cells.X, cells.y)
+
+
+def test_gates_set_anew_are_those_of_the_cell_without_the_measurement(pipeline, inputs):
+    model, keep = pipeline[-1], np.arange(inputs.shape[1]) % 3 > 0
+    anew = gated_probabilities(model, inputs, keep, regate=True)
+    np.testing.assert_allclose(anew, model.predict_proba(inputs * keep), atol=1e-9)
+    assert not np.allclose(anew, gated_probabilities(model, inputs, keep), atol=1e-3)
+
+
+def test_what_one_class_loses_others_win(pipeline, inputs, tables):
+    effect = effects(pipeline[-1], inputs)
+    np.testing.assert_allclose(effect.sum(axis=2), 0, atol=1e-9)
+    winner = pipeline[-1].predict_proba(inputs).argmax(axis=1)
+    own = effect[np.arange(len(inputs)), :, winner]
+    np.testing.assert_allclose(own.ravel(), tables[1]["effect"])
+
+
+def test_held_out_cells_are_of_other_donors_and_each_is_held_out_once(cells):
+    few = cells.select(cells.y.groupby(cells.y).head(20).index)
+    folds = hold_out(few, LSPINClassifier(n_members=1), verbose=0)
+    ids = np.concatenate([h.cells.X.index for h in folds])
+    assert sorted(ids) == sorted(few.X.index)
+    for h in folds:
+        assert not set(h.seen.donors) & set(h.cells.donors)
+        np.testing.assert_array_equal(h.called, h.pipeline.predict(h.cells.X))
+    assert len({h.model.random_state for h in folds}) == len(folds)
+
+
+# Intervals
+
+
+def test_the_interval_is_that_of_the_mean_where_every_donor_gave_one_cell():
+    values = np.random.default_rng(0).normal(5, 2, (400, 2))
+    mean, low, high = donor_interval(values, np.arange(400), n_boot=4000)
+    np.testing.assert_allclose(mean, values.mean(axis=0))
+    error = values.std(axis=0) / np.sqrt(400)
+    np.testing.assert_allclose(low, mean - 1.96 * error, atol=0.1 * error.max())
+    np.testing.assert_allclose(high, mean + 1.96 * error, atol=0.1 * error.max())
+
+
+def test_more_cells_of_the_same_donors_tell_nothing_new():
+    values, donors = np.random.default_rng(1).normal(size=50), np.arange(50)
+    once = donor_interval(values, donors)
+    often = donor_interval(np.tile(values, 10), np.tile(donors, 10))
+    np.testing.assert_allclose(once, often)
+
+
+# Groups
+
+
+def test_groups_hold_what_is_alike_whatever_its_sign_or_scale():
+    rng = np.random.default_rng(0)
+    tau, sag = rng.normal(size=(2, 300))
+    table = pd.DataFrame({"tau": tau, "ri": -np.exp(tau), "sag": sag, "vrest": np.zeros(300)})
+    groups = feature_groups(table)
+    assert groups["tau"] == groups["ri"]
+    assert groups.nunique() == 3
+    assert groups["sag"] == FEATURES["sag"].label
+    assert groups["tau"].endswith("[2 alike]")
+
+
+def test_a_chain_of_resemblances_is_no_group():
+    rng = np.random.default_rng(0)
+    middle, left, right = rng.normal(size=(3, 5000))
+    ends = {"tau": middle + 0.6 * left, "ri": middle, "sag": middle + 0.6 * right}
+    table = pd.DataFrame(ends)
+    rho = table.corr("spearman")
+    assert min(rho.loc["tau", "ri"], rho.loc["ri", "sag"]) > 0.8 > rho.loc["tau", "sag"]
+    groups = feature_groups(table, same=0.8)
+    assert groups.nunique() == 2
+
+
+def test_real_groups_are_what_physics_says(real_data):
+    cells = load_cells("allen", data_dir=real_data)
+    groups = feature_groups(ReleasedFeatures().fit_transform(cells.X))
+    # Ohm's law: the larger the resistance, the less current it takes.
+    assert groups["ri"] == groups["threshold_i_long_square"] == groups["threshold_i_ramp"]
+    for name in ("peak_v", "upstroke_downstroke_ratio", "fall_ms"):
+        assert len({groups[f"{name}_{s}"] for s in ("long_square", "ramp", "short_square")}) == 1
+    assert (groups == groups["sag"]).sum() == 1
+
+
+# Fingerprints, claims, odd cells
+
+
+@pytest.fixture(scope="module")
+def planted(cells):
+    """Cells whose class is decided by tau and by nothing else: long is Sst+, short is Pvalb+."""
+    rng = np.random.default_rng(0)
+    table = cells.select(cells.X.index[:600])
+    X = pd.DataFrame(
+        rng.lognormal(size=(600, 4)), table.X.index, ["tau", "sag", "vrest", "f_i_curve_slope"]
+    )
+    y = pd.Series(np.where(X["tau"] > 1, "Sst+", "Pvalb+"), X.index, name="class")
+    few = replace(table, X=X, y=y)
+    return hold_out(few, LSPINClassifier(n_members=2), n_folds=2, verbose=0)
+
+
+def test_the_fingerprint_names_what_decides_and_in_which_direction(planted):
+    table = fingerprints(planted)
+    for name, sign in (("Sst+", 1), ("Pvalb+", -1)):
+        of_class = table.loc[name]
+        assert of_class["effect"].idxmax() == "tau"
+        tau = of_class.loc["tau"]
+        assert np.sign(tau["direction"]) == np.sign(tau["z"]) == sign
+        assert tau["effect_low"] > 0.1 > of_class.drop("tau")["effect_high"].max()
+        assert tau["open_low"] <= tau["open"] <= tau["open_high"]
+        assert tau["open"] > 0.9
+
+
+def test_claims_are_confirmed_or_refuted(planted):
+    (claim,) = (c for c in CLAIMS if c.features == ("sag",))
+    told = {
+        "right": replace(claim, features=("tau",)),
+        "wrong way round": replace(claim, features=("tau",), sign=-1),
+        "irrelevant": claim,
+    }
+    table = check_claims(planted, list(told.values())).set_index(pd.Index(told))
+    assert table.loc["right", ["true", "agrees", "used"]].all()
+    assert not table.loc["wrong way round", ["true", "agrees"]].any()
+    assert table.loc["wrong way round", "used"]
+    assert abs(table.loc["irrelevant", "effect"]) < 0.05 < table.loc["right", "effect"]
+
+
+def test_every_claim_is_about_known_classes_and_measurements():
+    for claim in CLAIMS:
+        assert claim.of in CLASSES
+        assert set(claim.features) <= set(FEATURES)
+
+
+def test_all_measurements_of_a_claim_are_closed_at_once(held):
+    row = check_claims([held], [CLAIMS[0]]).iloc[0]
+    of_claim = held.Z.columns.isin(CLAIMS[0].features)
+    assert of_claim.sum() == 3
+    mine = held.called == "Pvalb+"
+    without = gated_probabilities(held.model, held.Z, ~of_claim)
+    k = list(held.model.classes_).index("Pvalb+")
+    assert row["effect"] == pytest.approx((held.probability - without)[mine, k].mean())
+
+
+def test_a_cell_with_the_label_of_another_class_is_odd(held):
+    y = held.cells.y.copy()
+    of_class = [y.index[y == name][:6] for name in ("Glutamatergic", "Pvalb+")]
+    y[of_class[0]], y[of_class[1]] = "Pvalb+", "Glutamatergic"
+    wrong = of_class[0].union(of_class[1])
+    table = odd_cells(replace(held, cells=replace(held.cells, y=y)))
+    assert table["alike"].is_monotonic_increasing
+    assert roc_auc_score(table.index.isin(wrong), -table["alike"]) > 0.9
+    assert table.loc[wrong, "line_name"].equals(held.cells.metadata.loc[wrong, "line_name"])
+    exchanged = {"Glutamatergic": "Pvalb+", "Pvalb+": "Glutamatergic"}
+    found = table.loc[wrong, "gates_like"] == table.loc[wrong, "class"].map(exchanged)
+    assert found.mean() > 0.5
+
+
+def test_the_cells_with_similar_gates_are_asked_for_their_label(held):
+    table = odd_cells(held)
+    cell = table.index[5]
+    mine = held.model.gates(held.Z.loc[[cell]])[0]
+    seen = held.model.gates(held.pipeline[:-1].transform(held.seen.X))
+    nearest = np.argsort(np.linalg.norm(seen - mine, axis=1))[:N_ALIKE]
+    labels = held.seen.y.iloc[nearest]
+    assert table.loc[cell, "alike"] == pytest.approx((labels == held.cells.y[cell]).mean())
