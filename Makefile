@@ -1,6 +1,7 @@
 # make book    build the book: every chapter is executed     -> _build/html/index.html
 # make test    unit tests, then every chapter as a test
 # make results score LSPIN and its rivals on the real tables -> book/results
+# make ablation  what each part of the recipe is worth       -> book/results/ablation.json
 # make bench   measure how fast it is, side by side with others -> benchmarks/latest.json
 # make lint    style and types
 # make sync    bring notebooks and scripts of the chapters in step
@@ -13,7 +14,7 @@
 # UV_TORCH_BACKEND=cpu keeps CUDA out of it, which on Linux saves several GB.
 
 .DELETE_ON_ERROR:
-.PHONY: book test results bench lint sync links env lock clean
+.PHONY: book test results ablation bench lint sync links env lock clean
 
 ifndef PYTHON
 PYTHON := $(shell for p in python3.11 python3.10; do \
@@ -40,11 +41,18 @@ test: $(READY)
 	@if $(HAS_TABLES); then echo "Once more, on recorded cells:"; env -u LSPIN_SOURCE $(NBVAL); \
 	else echo "No tables of recorded cells here: the chapters ran on the twin only."; fi
 
-results: $(READY)
-	$(VENV) -m lspin evaluate paper book/results/paper.json
-	$(VENV) -m lspin evaluate allen book/results/positive.json
-	$(VENV) -m lspin evaluate waveform book/results/waveform.json
-	$(VENV) -m lspin evaluate cohorts book/results/cohorts.json --repeats 1
+EVALUATE := PYTHONPATH=build/bench $(VENV) -m lspin evaluate
+
+results: $(READY) build/bench/.ready
+	$(EVALUATE) paper book/results/paper.json
+	$(EVALUATE) allen book/results/positive.json
+	$(EVALUATE) waveform book/results/waveform.json --repeats 1
+	$(EVALUATE) cohorts book/results/cohorts.json --repeats 1
+	$(EVALUATE) synthetic book/results/synthetic.json --repeats 1
+	$(EVALUATE) explanations book/results/explanations.json
+
+ablation: $(READY)
+	$(VENV) -W ignore benchmarks/ablation.py
 
 bench: $(READY) build/bench/.ready
 	PYTHONPATH=build/bench $(VENV) -W ignore benchmarks/run.py

@@ -50,7 +50,9 @@ def main(argv: list[str] | None = None) -> int:
     )
     commands.add_parser("info", help="show versions, data files and cell counts")
     evaluate = commands.add_parser("evaluate", help="score LSPIN and its rivals, record as JSON")
-    evaluate.add_argument("study", help="what to score: paper, allen, waveform or cohorts")
+    evaluate.add_argument(
+        "study", help="paper, allen, waveform, cohorts, synthetic or explanations"
+    )
     evaluate.add_argument("output", type=Path, help="the JSON file to write")
     evaluate.add_argument("--repeats", type=int, default=3, help="repeats of five folds (3)")
     evaluate.add_argument("--models", nargs="+", metavar="NAME", help="only these models")
@@ -90,6 +92,14 @@ def _evaluate(what: str, output: Path, n_repeats: int, models: list[str] | None)
     from lspin.evaluation import read_results, summary, write_results
     from lspin.studies import study
 
+    if what == "synthetic":
+        from lspin.recovery import evaluate_synthetic
+
+        return write_results(evaluate_synthetic(n_repeats), output)
+    if what == "explanations":
+        from lspin.trust import evaluate_explanations, write_tables
+
+        return write_tables(evaluate_explanations(load_cells("allen")), output)
     memory = Memory(RESULTS_CACHE, verbose=0)
     write_results(study(what, models=models, n_repeats=n_repeats, memory=memory), output)
     scores, about = read_results(output)

@@ -325,9 +325,12 @@ def donor_interval(
     Returns
     -------
     mean, low, high : ndarray, shape () or (m,)
-        The mean, and the 2.5th and 97.5th percentile of the bootstrap.
+        The mean, and the 2.5th and 97.5th percentile of the bootstrap; NaN without any cell.
     """
     values = np.asarray(values, dtype=float)
+    if not len(values):
+        nothing = np.full(values.shape[1:], np.nan)
+        return nothing, nothing, nothing
     names, which = np.unique(np.asarray(donors), return_inverse=True)
     totals = np.zeros((len(names), *values.shape[1:]))
     np.add.at(totals, which, values)

@@ -121,7 +121,7 @@ def lspin_path(
     y = np.asarray(y)
     donors = np.arange(len(y)) if groups is None else np.asarray(groups)
     for lam in lams:
-        check_parameters(lam, n_members, device)
+        check_parameters(float(lam), n_members, device)
     rng = check_random_state(random_state)
     folds = donor_folds(y, donors, max(N_SPLITS, n_folds), rng.randint(2**31))[:n_folds]
     inputs = StandardScaler() if inputs is None else inputs

@@ -9,13 +9,19 @@ from __future__ import annotations
 import textwrap
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pandas as pd
 
 from lspin.data.tables import Cells, Spikes, classes_of
 from lspin.features import FEATURES
+from lspin.scores import N_BINS, one_standard_error
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    from numpy.typing import ArrayLike
 
 # Chosen so that any two differ clearly (CIELAB distance above 30) with normal colour vision and
 # with each of the three kinds of colour blindness; tests/test_plots.py measures it.
@@ -203,6 +209,160 @@ def plot_scatter(values: pd.DataFrame, cells: Cells, x: str, y: str) -> Figure:
     ax.set_ylabel(FEATURES[y].axis_label)
     name_source(fig, cells.banner())
     return fig
+
+
+def plot_path(scores: pd.DataFrame, n_inputs: int, source: str) -> Figure:
+    """Draw score against open gates along lambda, and what the one-standard-error rule takes.
+
+    Parameters
+    ----------
+    scores : DataFrame
+        A row per fold and lambda, as `lspin.path.LambdaPath.scores`.
+    n_inputs : int
+        How many gates there are.
+    source : str
+        Such as ``cells.banner()``.
+
+    Returns
+    -------
+    Figure
+        A dot per lambda: mean over folds. From two folds on with bars of one standard error, the
+        level that is enough, and a ring around the lambda of
+        `lspin.scores.one_standard_error`.
+    """
+    import matplotlib.pyplot as plt
+
+    by_lam = scores.groupby("lam")
+    mean = by_lam[["open_gates", "macro_f1"]].mean()
+    n_folds = scores["fold"].nunique()
+    fig, ax = plt.subplots(figsize=(6.5, 4), layout="constrained")
+    error = by_lam["macro_f1"].sem() if n_folds > 1 else None
+    ax.errorbar(
+        mean["open_gates"], mean["macro_f1"], yerr=error, fmt="o-", color="black", capsize=2, lw=1
+    )
+    for lam, row in mean.iterrows():
+        place = (row["open_gates"], row["macro_f1"])
+        ax.annotate(f"{lam:g}", place, (5, 5), textcoords="offset points", fontsize=8)
+    if error is not None:
+        best = mean["macro_f1"].idxmax()
+        enough = mean["macro_f1"][best] - error[best]
+        ax.axhline(enough, color="0.5", ls=":", label="best mean less one standard error")
+        chosen = one_standard_error({lam: part["macro_f1"].tolist() for lam, part in by_lam})
+        ax.plot(*mean.loc[chosen], "o", ms=14, mfc="none", mec="black", label="the rule takes this")
+        ax.legend(frameon=False, fontsize=8, loc="lower right")
+    ax.set_xlabel(f"open gates per cell and network, of {n_inputs} (median)")
+    ax.set_ylabel("macro F1, held-out donors")
+    ax.set_title(f"lambda beside each dot; mean of {n_folds} fold(s)", fontsize=9)
+    name_source(fig, source)
+    return fig
+
+
+def plot_reliability(truth: ArrayLike, proba: Mapping[str, pd.DataFrame], source: str) -> Figure:
+    """Draw how often a model is right against how sure it is.
+
+    Parameters
+    ----------
+    truth : array-like, shape (n,)
+        Class of each cell.
+    proba : mapping of str to DataFrame, shape (n, n_classes)
+        Probabilities of each model, with the classes as columns.
+    source : str
+        Such as ``cells.banner()``.
+
+    Returns
+    -------
+    Figure
+        A line per model through bins of equal width of the largest probability; dots are as
+        large as the share of cells in their bin. On the diagonal a model is calibrated.
+    """
+    import matplotlib.pyplot as plt
+
+    fig, ax = plt.subplots(figsize=(4.6, 4.2), layout="constrained")
+    ax.plot([0, 1], [0, 1], color="0.7", lw=1)
+    styles = zip(proba.items(), ("black", "#E69F00", "#56B4E9"), "os^", strict=False)
+    for (name, p), color, marker in styles:
+        table = pd.DataFrame({"sure": p.max(axis=1), "right": p.idxmax(axis=1) == truth})
+        bins = table.groupby(np.ceil(table["sure"] * N_BINS))
+        mean = bins.mean()
+        ax.plot(mean["sure"], mean["right"], color=color, lw=1)
+        ax.scatter(
+            mean["sure"],
+            mean["right"],
+            200 * bins.size() / len(table),
+            color=color,
+            marker=marker,
+            label=name,
+        )
+    ax.set(xlabel="probability of the predicted class", ylabel="share that is right")
+    ax.set(xlim=(0.2, 1.02), ylim=(0, 1.02))
+    ax.legend(frameon=False, fontsize=8)
+    name_source(fig, source)
+    return fig
+
+
+def plot_score_by_gates(scores: pd.DataFrame, n_inputs: int, source: str) -> Figure:
+    """Draw recorded macro F1 against open gates, the models without gates at the right edge.
+
+    Parameters
+    ----------
+    scores : DataFrame
+        A row per model, repeat and fold, of one table, as `lspin.studies.evaluate` records
+        them. Models without gates have no ``open_gates``: they use every input.
+    n_inputs : int
+        Number of inputs, and so of gates.
+    source : str
+        Where the cells come from.
+
+    Returns
+    -------
+    Figure
+        A line through LSPIN's lambdas, squares for its budgets, a star for the setting it chose
+        itself, a diamond for the best with few gates; a dotted line at the best rival.
+    """
+    import matplotlib.pyplot as plt
+
+    mean = scores.groupby("model")[["open_gates", "macro_f1"]].mean()
+    setting = mean.index.str.extract(r"^LSPIN, lam=([\d.]+)(, max_open=)?")
+    is_price = (setting[0].notna() & setting[1].isna()).to_numpy()
+    is_budget = setting[1].notna().to_numpy()
+    gated = mean["open_gates"].notna().to_numpy()
+    prices = mean[is_price].sort_values("open_gates")
+    budgets, rivals = mean[is_budget], mean[~gated].sort_values("macro_f1")
+
+    fig, ax = plt.subplots(figsize=(8, 4.6), layout="constrained")
+    ax.plot(*prices.to_numpy().T, "o-", color="black", ms=4, lw=1, label="LSPIN, each lambda")
+    ax.plot(*budgets.to_numpy().T, "s", color="black", mfc="white", label="LSPIN, each budget")
+    chosen = mean[gated & ~is_price & ~is_budget]
+    for (name, place), marker in zip(chosen.iterrows(), "*DpXv<>", strict=False):
+        ax.plot(*place, marker, ms=13 if marker == "*" else 8, ls="none", alpha=0.8, label=name)
+    if len(rivals):
+        ax.axhline(rivals["macro_f1"].max(), color="0.5", ls=":", lw=1)
+        ax.plot([n_inputs] * len(rivals), rivals["macro_f1"], "_", color="0.3", ms=14)
+        _label_at_the_right(ax, rivals["macro_f1"])
+    ax.set(xlim=(0, n_inputs + 1), ylabel="macro F1 (mean over folds)")
+    ax.set_xlabel(f"open gates per cell and network (median), of {n_inputs}; rivals use all")
+    ax.legend(frameon=False, fontsize=8, loc="lower right")
+    name_source(fig, source)
+    return fig
+
+
+def _label_at_the_right(ax: Axes, values: pd.Series) -> None:
+    """Write the index of rising `values` beside the axes, each a line above the one before."""
+    low, high = ax.get_ylim()
+    gap, below = (high - low) / 24, -np.inf
+    for name, value in values.items():
+        below = max(value, below + gap)
+        ax.annotate(
+            str(name),
+            (1, value),
+            (1.03, below),
+            xycoords=("axes fraction", "data"),
+            textcoords=("axes fraction", "data"),
+            fontsize=8,
+            va="center",
+            annotation_clip=False,
+            arrowprops={"arrowstyle": "-", "color": "0.7", "lw": 0.5},
+        )
 
 
 def _check(values: pd.DataFrame, cells: Cells) -> None:

@@ -175,9 +175,14 @@ def _tables(what: str) -> dict[str, Table]:
     elif what == "allen":
         chosen = {"allen": load_cells("allen")}
     else:
-        cells = load_cells("paper")  # the paper's cells are those without missing values
-        chosen = {"paper": cells.select(cells.X.notna().all(axis=1))}
+        chosen = {"paper": authors_table()}
     return {name: (cells, model_inputs(cells.X)) for name, cells in chosen.items()}
+
+
+def authors_table() -> Cells:
+    """Return the cells of Ophir et al. (2023): the complete rows of their table."""
+    cells = load_cells("paper", verbose=0)
+    return cells.select(cells.X.notna().all(axis=1))
 
 
 def with_and_without_waveform(cells: Cells, spikes: Spikes) -> dict[str, Table]:

@@ -42,6 +42,14 @@ def examined() -> dict[str, LSPINClassifier]:
     return {"default": LSPINClassifier(), FEW: LSPINClassifier(gating="linear", max_open=5.0)}
 
 
+def sealed() -> dict[str, LSPINClassifier]:
+    """Return the same two with gates that are equal for all cells, and so cannot leak."""
+    return {
+        "global gates": LSPINClassifier(gating="global"),
+        f"{FEW}, global": LSPINClassifier(gating="global", max_open=5.0),
+    }
+
+
 def evaluate_explanations(
     cells: Cells,
     models: Mapping[str, LSPINClassifier] | None = None,
@@ -85,9 +93,9 @@ def evaluate_explanations(
     for name, model in models.items():
         for table, rows in _cross_examine(cells, model, per_class, n_draws, verbose).items():
             parts.setdefault(table, []).append(rows.assign(model=name))
-    # No per-cell pattern, no leak: what the remedy costs.
-    remedy = hold_out(cells, LSPINClassifier(gating="global"), verbose=verbose)
-    parts["leakage"].append(leakage(remedy).assign(model="global gates"))
+    for name, model in sealed().items():
+        leaks = leakage(hold_out(cells, model, verbose=verbose))
+        parts["leakage"].append(leaks.assign(model=name))
     return {
         "banner": cells.banner(),
         "source": cells.source,

@@ -8,7 +8,7 @@ from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
 
 from lspin import load_cells
-from lspin.baselines import LAMBDAS, baselines, contenders, describe, gated_models, rivals
+from lspin.baselines import BUDGETS, LAMBDAS, baselines, contenders, describe, gated_models, rivals
 from lspin.evaluation import donor_folds
 from lspin.features import model_inputs
 
@@ -107,7 +107,7 @@ def test_lspin_and_its_relatives_are_one_model_with_switches():
         for name in settings
     }
     assert differ == {"LSPIN": set(), "LLSPIN": {"predictor"}, "STG": {"gating"}}
-    assert {setting["lam"] for setting in models["LSPIN"].space} == set(LAMBDAS)
-    lams = [setting["lam"] for setting in models["LSPIN"].space]
-    assert lams == sorted(lams, reverse=True)  # simplest first: most gates closed
+    space = models["LSPIN"].space  # simplest first: most gates closed
+    assert [setting["lam"] for setting in space if "max_open" not in setting] == list(LAMBDAS)
+    assert [setting["max_open"] for setting in space if "max_open" in setting] == list(BUDGETS)
     assert [name for name, model in models.items() if model.keep_all] == ["LSPIN"]

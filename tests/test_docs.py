@@ -49,4 +49,5 @@ def test_commands_in_documents_exist(name):
     for target in re.findall(r"(?m)(?:^|\s)make (\w+)", commands):
         assert target in targets, f"{name} says `make {target}`"
     for subcommand in re.findall(r"(?m)(?:^|/|\s)lspin (\w+)", commands):
-        assert subcommand in ("fetch", "info"), f"{name} says `lspin {subcommand}`"
+        known = ("fetch", "info", "evaluate", "explain")
+        assert subcommand in known, f"{name} says `lspin {subcommand}`"

@@ -197,6 +197,11 @@ def test_more_cells_of_the_same_donors_tell_nothing_new():
     np.testing.assert_allclose(once, often)
 
 
+def test_without_cells_there_is_no_mean():
+    for numbers in donor_interval(np.empty((0, 3)), []):
+        np.testing.assert_array_equal(numbers, [np.nan] * 3)
+
+
 # Groups
 
 

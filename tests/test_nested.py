@@ -146,7 +146,7 @@ def test_lspin_is_recorded_under_three_rules_and_every_lambda(pooled, n_open, be
     assert lams[chosen.pop("LSPIN")] == best
     assert lams[chosen.pop("LSPIN, at most 5 open gates")] == few
     assert lams[chosen.pop("LSPIN, one standard error")] == rule
-    assert chosen == {f"LSPIN, lambda {lam:g}": i for i, lam in enumerate(lams)}
+    assert chosen == {f"LSPIN, lam={lam}": i for i, lam in enumerate(lams)}
 
 
 def test_scores_are_those_of_the_held_out_predictions(one_process, monkeypatch):

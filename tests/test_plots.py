@@ -4,6 +4,7 @@ from itertools import combinations
 
 import matplotlib
 import numpy as np
+import pandas as pd
 import pytest
 from matplotlib.colors import to_rgb
 
@@ -19,8 +20,12 @@ from lspin.plots import (  # noqa: E402
     CLASS_MARKERS,
     plot_by_class,
     plot_median_spikes,
+    plot_path,
+    plot_reliability,
     plot_scatter,
+    plot_score_by_gates,
 )
+from lspin.scores import expected_calibration_error  # noqa: E402
 
 # Machado, Oliveira & Fernandes (2009), severity 1, on linear RGB.
 VISION = {
@@ -143,3 +148,72 @@ def test_values_of_other_cells_are_refused(cells):
         plot_scatter(cells.X.iloc[:-1], cells, "tau", "sag")
     with pytest.raises(ValueError, match="catalogue.*'age'"):
         plot_by_class(cells.X[["tau"]].assign(age=1.0), cells)
+
+
+def path_scores(f1):
+    """Two folds of four lambdas; `f1` holds the mean of each, folds differ by 0.02 around it."""
+    return pd.DataFrame(
+        [
+            {"fold": fold, "lam": lam, "macro_f1": mean + 0.01 * (2 * fold - 1), "open_gates": n}
+            for fold in (0, 1)
+            for lam, mean, n in zip((0.0, 1.0, 2.0, 8.0), f1, (30, 12, 6, 2), strict=True)
+        ]
+    )
+
+
+def test_path_marks_the_lambda_of_the_rule():
+    # Standard error of each mean: std of (m - .01, m + .01) / sqrt(2) = 0.01.
+    fig = plot_path(path_scores([0.80, 0.81, 0.805, 0.7]), 41, "Source: a test")
+    (ax,) = fig.axes
+    lines = {line.get_label(): line for line in ax.get_lines()}
+    ring = lines["the rule takes this"]
+    assert (ring.get_xdata()[0], ring.get_ydata()[0]) == pytest.approx((6, 0.805))
+    assert lines["best mean less one standard error"].get_ydata()[0] == pytest.approx(0.80)
+    assert {text.get_text() for text in ax.texts} == {"0", "1", "2", "8"}
+    assert "41" in ax.get_xlabel() and fig.get_supxlabel() == "Source: a test"
+
+
+def test_path_of_one_fold_has_no_rule():
+    fig = plot_path(path_scores([0.80, 0.81, 0.805, 0.7]).query("fold == 0"), 41, "")
+    assert fig.axes[0].get_legend() is None
+
+
+def test_reliability_shows_the_calibration_error():
+    rng = np.random.default_rng(0)
+    proba = pd.DataFrame(rng.dirichlet([0.5] * 3, 500), columns=list("abc"))
+    truth = np.array([rng.choice(list("abc"), p=row) for row in proba.to_numpy()])
+    fig = plot_reliability(truth, {"honest": proba}, "Source: a test")
+    (dots,) = fig.axes[0].collections
+    sure, right = dots.get_offsets().T
+    shares = dots.get_sizes() / 200
+    assert shares.sum() == pytest.approx(1)
+    expected = expected_calibration_error(truth, proba.to_numpy(), list("abc"))
+    assert (shares * abs(sure - right)).sum() == pytest.approx(expected)
+
+
+def test_score_by_gates_puts_each_model_where_it_belongs():
+    f1 = {
+        "LSPIN": (0.82, 20.0),
+        "LSPIN, at most 5 open gates": (0.81, 4.0),
+        "LSPIN, lam=4.0": (0.79, 3.0),
+        "LSPIN, lam=0.0": (0.83, 38.0),
+        "LSPIN, lam=0.0, max_open=5, mixup=0.0": (0.805, 5.0),
+        "RBF-SVM": (0.818, np.nan),
+        "MLP": (0.817, np.nan),
+    }
+    rows = [
+        {"model": name, "repeat": 0, "fold": k, "macro_f1": f + (-1) ** k / 100, "open_gates": n}
+        for name, (f, n) in f1.items()
+        for k in (0, 1)
+    ]
+    fig = plot_score_by_gates(pd.DataFrame(rows), 41, "Source: a test")
+    (ax,) = fig.axes
+    lines = {line.get_label(): line for line in ax.get_lines()}
+    np.testing.assert_allclose(lines["LSPIN, each lambda"].get_xdata(), [3, 38])
+    np.testing.assert_allclose(lines["LSPIN, each budget"].get_xydata(), [[5, 0.805]])
+    assert lines["LSPIN"].get_ydata() == pytest.approx([0.82])
+    assert lines["LSPIN, at most 5 open gates"].get_xdata() == pytest.approx([4])
+    assert not {"RBF-SVM", "LSPIN, lam=4.0"} & lines.keys()
+    heights = {text.get_text(): text.get_position()[1] for text in ax.texts}
+    assert heights["MLP"] == pytest.approx(0.817)
+    assert heights["RBF-SVM"] > 0.818  # moved up, so that the labels can be read

@@ -137,4 +137,4 @@ def test_every_study_is_of_the_recorded_cells(real_data, monkeypatch, what, cell
 def test_make_results_runs_every_study():
     makefile = (Path(__file__).parents[1] / "Makefile").read_text()
     for what in STUDIES:
-        assert f"lspin evaluate {what} book/results/" in makefile
+        assert f"$(EVALUATE) {what} book/results/" in makefile

@@ -62,7 +62,7 @@ from lspin.features import FEATURES
 from lspin.leakage import GATES_ALONE, MEAN_GATES, NOTHING, OTHER_GATES, OTHER_VALUES, OWN, leakage
 from lspin.plots import name_source
 from lspin.stability import agreement, nearest, open_sets, strongest_sets, to_groups
-from lspin.trust import FEW, examined, read_tables
+from lspin.trust import FEW, examined, read_tables, sealed
 
 cells = load_cells()
 print(cells.banner())
@@ -195,8 +195,8 @@ for name in models:
 
 # %% [markdown]
 # The intervals draw donors with replacement (95 %). What to take from this: the *effects* are far
-# better than chance and nearly as good as SHAP, at a small part of its price. The *widths* are not:
-# how far a gate is open is a poor guide to what it does. Then compare the columns of the table. Where
+# better than chance and nearly as good as SHAP, at a small part of its price. The *widths* say less:
+# how far a gate is open is not what it does. Then compare the columns of the table. Where
 # gates that are *set anew* change little, the gating network hardly notices that a measurement is
 # gone, because it opens much the same gates for every cell. Where insertion suffers, the gates do
 # depend on the cell: a few measurements alone do not open the gates that the whole cell opened.
@@ -363,7 +363,7 @@ name_source(fig, recorded_on)
 plt.show()
 
 # %%
-accuracy = ensembles["accuracy"].unstack("model")[[*models, "global gates"]]
+accuracy = ensembles["accuracy"].unstack("model")[[*models, *sealed()]]
 floor = accuracy.loc[NOTHING]
 answer = {
     "accuracy": accuracy.loc[OWN],
@@ -371,7 +371,7 @@ answer = {
     "lost with mean gates": accuracy.loc[OWN] - accuracy.loc[MEAN_GATES],
 }
 # The same gates for all cells say nothing of any.
-assert answer["share in the gates"]["global gates"] == 0
+assert (answer["share in the gates"][[*sealed()]] == 0).all()
 # No model answers from its gates alone: the values of another cell harm it more than the gates.
 assert (accuracy.loc[OTHER_VALUES] < accuracy.loc[OTHER_GATES]).all()
 pd.DataFrame(answer).round(3)
@@ -393,7 +393,8 @@ pd.DataFrame(answer).round(3)
 #
 # If a leak would matter to you more than reasons that differ from cell to cell, use
 # `LSPINClassifier(gating="global")`, known as STG {cite}`yamada2020`: one set of gates for all cells
-# cannot carry a message about any. Its accuracy is in the table.
+# cannot carry a message about any. What that costs is in the table. With many gates it costs little;
+# with few, the same five for everybody have to do what the local model does with a choice for each.
 #
 # ## What does electrophysiology say?
 #
@@ -490,9 +491,9 @@ tables["odd"].set_index(["model", "order"]).round(3)
 # %% [markdown]
 # `auc` is the chance that, of two cells, one contradicted by its dendrites and one not, the
 # contradicted one is higher on the list; `contradict_among_10` is its share among the first ten. The
-# second row of each model is there to keep us modest: to sort the cells by the plain probability that
-# the model gives to the label is a good list, too. (On the synthetic twin, dendrites are drawn at
-# random within a class, and nothing follows from them.)
+# second row of each model is the yardstick: a list sorted by the plain probability that the model
+# gives to the label. Reasons are worth their trouble where the list by gates is the better one. (On
+# the synthetic twin, dendrites are drawn at random within a class, and nothing follows from them.)
 #
 # ## One cell, one card
 #
