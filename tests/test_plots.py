@@ -212,6 +212,7 @@ def test_score_by_gates_puts_each_model_where_it_belongs():
     np.testing.assert_allclose(lines["LSPIN, each lambda"].get_xdata(), [3, 38])
     np.testing.assert_allclose(lines["LSPIN, each budget"].get_xydata(), [[5, 0.805]])
     assert lines["LSPIN"].get_ydata() == pytest.approx([0.82])
+    assert [lines[name].get_marker() for name in list(f1)[:2]] == ["*", "D"]
     assert lines["LSPIN, at most 5 open gates"].get_xdata() == pytest.approx([4])
     assert not {"RBF-SVM", "LSPIN, lam=4.0"} & lines.keys()
     heights = {text.get_text(): text.get_position()[1] for text in ax.texts}
