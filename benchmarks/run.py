@@ -34,6 +34,7 @@ from lspin.training import BATCH_SIZE, Member, fit_pack
 HERE = Path(__file__).parent
 LAM = 0.5
 N_MEMBERS = 5
+LAMBDAS = (*LAMS, 32.0)  # eight, as in the first record of this benchmark
 
 
 def timed(function):
@@ -77,10 +78,11 @@ class PlainLSPIN(torch.nn.Module):
         return self.predictor(x * torch.clamp(mu + 0.5 + noise, 0, 1)), mu
 
 
-def plain_fit(train, valid, lam=LAM):
+def plain_fit(train, valid, lam=LAM, mixup=0.0):
     """Train one PlainLSPIN with the package's recipe, in an ordinary loop."""
     x, y = train
-    network = PlainLSPIN(x.shape[1], int(y.max()) + 1)
+    n_classes = int(y.max()) + 1
+    network = PlainLSPIN(x.shape[1], n_classes)
     optimizer = torch.optim.AdamW(
         network.parameters(), lr=training.LEARNING_RATE, weight_decay=training.WEIGHT_DECAY
     )
@@ -93,9 +95,16 @@ def plain_fit(train, valid, lam=LAM):
     step = 0
     while step < n_steps:
         for rows in torch.randperm(len(x)).split(BATCH_SIZE):
-            output, mu = network(x[rows])
+            inputs, labels = x[rows], torch.nn.functional.one_hot(y[rows], n_classes).float()
+            if mixup:
+                share = torch.distributions.Beta(mixup, mixup).sample((len(rows), 1))
+                share = torch.maximum(share, 1 - share)
+                inputs = share * inputs + (1 - share) * inputs.roll(1, 0)
+                labels = share * labels + (1 - share) * labels.roll(1, 0)
+            output, mu = network(inputs)
             penalty = torch.special.ndtr((mu + 0.5) / SIGMA).mean()
-            loss = lossfn(output, y[rows]) + lam * penalty
+            price = lam * min(1.0, (step + 1) / n_steps / training.RAMP)
+            loss = lossfn(output, labels) + price * penalty
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
@@ -180,15 +189,16 @@ def protocol(cells, n_plain=10):
             cells.X,
             cells.y,
             groups=cells.donors,
+            lams=LAMBDAS,
             inputs=model_inputs(cells.X),
             n_members=N_MEMBERS,
             n_folds=5,
             verbose=0,
         )
     )
-    n_models = 5 * N_MEMBERS * len(LAMS)
+    n_models = 5 * N_MEMBERS * len(LAMBDAS)
     train, valid = standardised(cells)
-    _, plain = timed(lambda: [plain_fit(train, valid) for _ in range(n_plain)])
+    _, plain = timed(lambda: [plain_fit(train, valid, mixup=training.MIXUP) for _ in range(n_plain)])
     one_by_one = plain / n_plain * n_models
     return {
         "models": n_models,

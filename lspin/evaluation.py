@@ -325,17 +325,18 @@ def _estimates(
 
 
 def write_results(results: Mapping[str, Any], path: Path) -> None:
-    """Write recorded results as JSON, atomically, a row of scores per line.
+    """Write recorded results as JSON, atomically, each row of a table on a line of its own.
 
     Parameters
     ----------
     results : mapping
-        What `lspin.studies` returns.
+        What `lspin.studies` returns; values that are lists of dicts are tables.
     path : Path
         Where to write.
     """
-    text = json.dumps({**results, "calibration": "<calibration>", "scores": "<scores>"}, indent=1)
-    for name in ("calibration", "scores"):
+    tables = [k for k, v in results.items() if isinstance(v, list) and v and isinstance(v[0], dict)]
+    text = json.dumps({**results, **{name: f"<{name}>" for name in tables}}, indent=1)
+    for name in tables:
         rows = ",\n  ".join(json.dumps(row) for row in results[name])
         text = text.replace(f'"<{name}>"', f"[\n  {rows}\n ]")
     with atomic_write(path) as temporary:
