@@ -198,7 +198,8 @@ def protocol(cells, n_plain=10):
     )
     n_models = 5 * N_MEMBERS * len(LAMBDAS)
     train, valid = standardised(cells)
-    _, plain = timed(lambda: [plain_fit(train, valid, mixup=training.MIXUP) for _ in range(n_plain)])
+    mixup = training.MIXUP
+    _, plain = timed(lambda: [plain_fit(train, valid, mixup=mixup) for _ in range(n_plain)])
     one_by_one = plain / n_plain * n_models
     return {
         "models": n_models,
