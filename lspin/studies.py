@@ -87,9 +87,11 @@ def study(
 
     def chosen(seed: int) -> dict[str, Contender]:
         every = contenders(seed)
-        if what in _FEW_MODELS:  # a difference between tables needs no search for the best lambda
-            every["LSPIN"] = replace(every["LSPIN"], space=({"lam": 1.0},), keep_all=False)
-        return {name: every[name] for name in names}
+        wanted = {name: every[name] for name in names}
+        if what in _FEW_MODELS and "LSPIN" in wanted:
+            # A difference between tables needs no search for the best lambda.
+            wanted["LSPIN"] = replace(wanted["LSPIN"], space=({"lam": 1.0},), keep_all=False)
+        return wanted
 
     results = evaluate(
         _tables(what), models=chosen, n_repeats=n_repeats, memory=memory, verbose=verbose
