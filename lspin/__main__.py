@@ -97,9 +97,9 @@ def _evaluate(what: str, output: Path, n_repeats: int, models: list[str] | None)
 
         return write_results(evaluate_synthetic(n_repeats), output)
     if what == "explanations":
-        from lspin.trust import evaluate_explanations, write_tables
+        from lspin.trust import evaluate_explanations
 
-        return write_tables(evaluate_explanations(load_cells("allen")), output)
+        return write_results(evaluate_explanations(load_cells("allen")), output)
     memory = Memory(RESULTS_CACHE, verbose=0)
     write_results(study(what, models=models, n_repeats=n_repeats, memory=memory), output)
     scores, about = read_results(output)

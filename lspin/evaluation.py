@@ -24,7 +24,7 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.utils.validation import has_fit_parameter
 from tqdm import tqdm
 
-from lspin.data.tables import atomic_write
+from lspin.data.tables import Cells, atomic_write
 from lspin.scores import corrected_t_test
 from lspin.threads import n_workers
 
@@ -324,21 +324,42 @@ def _estimates(
     return pd.concat(tables, axis=1).loc[order]
 
 
+def describe_cells(cells: Cells) -> dict[str, Any]:
+    """Say which cells a result was recorded on, ready for JSON."""
+    return {
+        "banner": cells.banner(),
+        "source": cells.source,
+        "cohort": cells.cohort,
+        "cells": len(cells),
+        "donors": int(cells.donors.nunique()),
+        "provenance": cells.provenance,
+    }
+
+
 def write_results(results: Mapping[str, Any], path: Path) -> None:
     """Write recorded results as JSON, atomically, each row of a table on a line of its own.
 
     Parameters
     ----------
     results : mapping
-        What `lspin.studies` returns; values that are lists of dicts are tables.
+        What `lspin.studies` returns, for example; lists of dicts, at any depth, are tables.
     path : Path
         Where to write.
     """
-    tables = [k for k, v in results.items() if isinstance(v, list) and v and isinstance(v[0], dict)]
-    text = json.dumps({**results, **{name: f"<{name}>" for name in tables}}, indent=1)
-    for name in tables:
-        rows = ",\n  ".join(json.dumps(row) for row in results[name])
-        text = text.replace(f'"<{name}>"', f"[\n  {rows}\n ]")
+    rows: dict[str, str] = {}
+
+    def shortened(value: Any) -> Any:
+        if isinstance(value, Mapping):
+            return {name: shortened(part) for name, part in value.items()}
+        if not (isinstance(value, list) and value and isinstance(value[0], Mapping)):
+            return value
+        mark = f"<table {len(rows)}>"
+        rows[mark] = "[\n  " + ",\n  ".join(map(json.dumps, value)) + "\n ]"
+        return mark
+
+    text = json.dumps(shortened(results), indent=1)
+    for mark, table in rows.items():
+        text = text.replace(f'"{mark}"', table)
     with atomic_write(path) as temporary:
         temporary.write_text(text + "\n")
 

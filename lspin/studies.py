@@ -24,6 +24,7 @@ from sklearn.preprocessing import StandardScaler
 from lspin.baselines import Contender, contenders
 from lspin.data import COHORTS, load_cells, load_spikes
 from lspin.data.tables import Cells, Spikes
+from lspin.evaluation import describe_cells
 from lspin.features import model_inputs
 from lspin.nested import INNER_FOLDS, OUTER_FOLDS, nested_cross_validate
 
@@ -139,7 +140,7 @@ def evaluate(
         "banner": " ".join(dict.fromkeys(cells.banner() for cells, _ in tables.values())),
         "protocol": f"{n_repeats} repeats of {OUTER_FOLDS} donor-grouped stratified folds; "
         f"settings chosen by macro F1 on {INNER_FOLDS} donor-grouped folds of the training cells",
-        "tables": {name: _describe(cells) for name, (cells, _) in tables.items()},
+        "tables": {name: describe_cells(cells) for name, (cells, _) in tables.items()},
         "search_spaces": {name: model.settings() for name, model in models(0).items()},
         "seeds": list(range(n_repeats)),
         "versions": {
@@ -150,17 +151,6 @@ def evaluate(
         "compute_time_s": round(sum(nested.compute_time_s for nested in done.values()), 1),
         "calibration": _records({name: nested.calibration for name, nested in done.items()}),
         "scores": _records({name: nested.scores for name, nested in done.items()}),
-    }
-
-
-def _describe(cells: Cells) -> dict[str, Any]:
-    return {
-        "banner": cells.banner(),
-        "source": cells.source,
-        "cohort": cells.cohort,
-        "cells": len(cells),
-        "donors": int(cells.donors.nunique()),
-        "provenance": cells.provenance,
     }
 
 

@@ -14,9 +14,9 @@ import numpy as np
 import pandas as pd
 from sklearn.metrics import roc_auc_score
 
-from lspin.data.tables import Cells, atomic_write, dendrite_agrees
+from lspin.data.tables import Cells, dendrite_agrees
 from lspin.estimator import LSPINClassifier
-from lspin.evaluation import count_open
+from lspin.evaluation import count_open, describe_cells
 from lspin.explain import (
     SAME,
     HeldOut,
@@ -78,7 +78,7 @@ def evaluate_explanations(
     Returns
     -------
     dict
-        ``tables``, each a list of rows, and their provenance; for `write_tables`. It holds no
+        ``tables``, each a list of rows, and their provenance; for `write_results`. It holds no
         single cells.
 
     Raises
@@ -97,12 +97,7 @@ def evaluate_explanations(
         leaks = leakage(hold_out(cells, model, verbose=verbose))
         parts["leakage"].append(leaks.assign(model=name))
     return {
-        "banner": cells.banner(),
-        "source": cells.source,
-        "cohort": cells.cohort,
-        "cells": len(cells),
-        "donors": int(cells.donors.nunique()),
-        "provenance": cells.provenance,
+        **describe_cells(cells),
         "protocol": "donor-grouped stratified 5-fold; stability on the first fold",
         "models": {name: repr(model) for name, model in models.items()},
         "same": SAME,
@@ -134,21 +129,8 @@ def _cross_examine(
     }
 
 
-def write_tables(results: Mapping[str, Any], path: Path) -> None:
-    """Write what `evaluate_explanations` returns as JSON, atomically, a row per line."""
-    tables = {
-        name: "[\n   " + ",\n   ".join(map(json.dumps, rows)) + "\n  ]"
-        for name, rows in results["tables"].items()
-    }
-    text = json.dumps({**results, "tables": {name: f"<{name}>" for name in tables}}, indent=1)
-    for name, rows in tables.items():
-        text = text.replace(f'"<{name}>"', rows)
-    with atomic_write(path) as temporary:
-        temporary.write_text(text + "\n")
-
-
 def read_tables(path: Path) -> tuple[dict[str, pd.DataFrame], dict[str, Any]]:
-    """Read what `write_tables` wrote.
+    """Read tables that `write_results` wrote.
 
     Parameters
     ----------

@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from lspin import load_cells, trust
+from lspin.evaluation import write_results
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +45,7 @@ def test_the_source_is_named_and_no_single_cell_is_recorded(recorded):
 
 def test_what_was_written_is_read(recorded, tmp_path):
     _, results = recorded
-    trust.write_tables(results, tmp_path / "explanations.json")
+    write_results(results, tmp_path / "explanations.json")
     tables, about = trust.read_tables(tmp_path / "explanations.json")
     assert {**about, "tables": results["tables"]} == results
     for name, rows in results["tables"].items():
