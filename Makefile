@@ -45,11 +45,11 @@ EVALUATE := PYTHONPATH=build/bench $(VENV) -m lspin evaluate
 
 results: $(READY) build/bench/.ready
 	$(EVALUATE) paper book/results/paper.json
-	$(EVALUATE) allen book/results/positive.json
+	$(EVALUATE) explanations book/results/explanations.json
+	$(EVALUATE) synthetic book/results/synthetic.json --repeats 1
 	$(EVALUATE) waveform book/results/waveform.json
 	$(EVALUATE) cohorts book/results/cohorts.json
-	$(EVALUATE) synthetic book/results/synthetic.json --repeats 1
-	$(EVALUATE) explanations book/results/explanations.json
+	$(EVALUATE) allen book/results/positive.json
 
 ablation: $(READY)
 	$(VENV) -W ignore benchmarks/ablation.py

@@ -29,7 +29,14 @@ from lspin.threads import n_workers
 OUTPUT = Path(__file__).parents[1] / "book" / "results" / "ablation.json"
 SEEDS = (100, 101)
 
-BUDGET = {"lam": 0.0, "max_open": 5, "mixup": 0.0}
+BUDGET = {"lam": 0.0, "max_open": 5}
+
+
+def mean_of_probabilities(logits):
+    """Pool networks by the mean of their probabilities instead of their logits."""
+    return logits.softmax(dim=2).mean(dim=0)
+
+
 VARIANTS = {
     # name: (parameters of LSPINClassifier, settings of lspin.training and lspin.network)
     "price, as shipped": ({}, {}),
@@ -38,19 +45,23 @@ VARIANTS = {
     "price, no mixup": ({"mixup": 0.0}, {}),
     "price, no label smoothing": ({}, {"training.LABEL_SMOOTHING": 0.0}),
     "price, lambda 0.5 without its rise": ({"lam": 0.5}, {"training.RAMP": 1e-9}),
-    "price, little weight decay": ({}, {"training.WEIGHT_DECAY": 0.01}),
-    "price, twice the steps": ({"n_steps": 600}, {}),
+    "price, little weight decay": ({"weight_decay": 0.01}, {}),
+    "price, 1000 steps": ({"n_steps": 1000}, {}),
     "price, twice as wide": (
         {},
         {"network.GATE_HIDDEN": (128, 128), "network.PREDICTOR_HIDDEN": (128, 64)},
     ),
     "price, linear gates": ({"gating": "linear"}, {}),
     "price, global gates": ({"gating": "global"}, {}),
+    "price, mean of probabilities": ({}, {"estimator.pooled_probabilities": mean_of_probabilities}),
     "budget of 5, as shipped": (BUDGET, {}),
     "budget of 5, 16 members": (BUDGET | {"n_members": 16}, {}),
-    "budget of 5, with mixup": (BUDGET | {"mixup": 0.4}, {}),
-    "budget of 5, little weight decay": (BUDGET, {"training.WEIGHT_DECAY": 0.01}),
-    "price instead of a budget, lambda 8": ({"lam": 8.0, "mixup": 0.0}, {}),
+    "budget of 5, no mixup": (BUDGET | {"mixup": 0.0}, {}),
+    "budget of 5, little weight decay": (BUDGET | {"weight_decay": 0.01}, {}),
+    "budget of 5, 300 steps": (BUDGET | {"n_steps": 300}, {}),
+    "budget of 5, linear gates": (BUDGET | {"gating": "linear"}, {}),
+    "budget of 5, global gates": (BUDGET | {"gating": "global"}, {}),
+    "price instead of a budget, lambda 8": ({"lam": 8.0, "n_steps": 1000}, {}),
 }
 
 

@@ -10,7 +10,7 @@ several are fitted at once instead.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import product
 from typing import Any
 
@@ -28,15 +28,15 @@ from sklearn.svm import SVC
 
 from lspin.estimator import LSPINClassifier
 
-LAMBDAS = (4.0, 2.0, 1.0, 0.0)
+LAMBDAS = (2.0, 1.0, 0.5, 0.0)
 """The lambdas LSPIN may choose from: the more gates are closed, the simpler."""
 
 BUDGETS = (5, 10)
-"""Budgets of open gates that LSPIN may choose from, trained without mixtures of cells: these
-help where many gates are open, and hurt where few are."""
+"""Budgets of open gates that LSPIN may choose from."""
 
-N_MEMBERS = 16
-"""Networks in an ensemble of the full protocol; twice the default."""
+N_MEMBERS, N_INNER = 16, 8
+"""Networks in an ensemble of the full protocol, twice the default, and in one of its inner folds,
+where settings are only compared."""
 
 QUICK = (
     "logistic regression",
@@ -62,12 +62,15 @@ class Contender:
         What kind of model this is, and what limits its settings.
     keep_all : bool
         Record every setting, besides the chosen ones: LSPIN's scores along lambda.
+    inner : dict
+        Parameters of `estimator` in inner folds, where settings are only compared.
     """
 
     estimator: ClassifierMixin
     space: tuple[dict[str, Any], ...]
     note: str
     keep_all: bool = False
+    inner: dict[str, Any] = field(default_factory=dict)
 
     def settings(self) -> list[str]:
         """Return the settings in words, such as ``"C=3, gamma=0.01"``."""
@@ -91,23 +94,32 @@ def gated_models(random_state: int | None = 0) -> dict[str, Contender]:
         "LSPIN"; "STG", whose gates are the same for all cells; and "LLSPIN", whose predictor
         is linear.
     """
-    budgets = tuple({"lam": 0.0, "max_open": k, "mixup": 0.0} for k in BUDGETS)
+    budgets = tuple({"lam": 0.0, "max_open": k} for k in BUDGETS)
     prices = tuple({"lam": lam} for lam in LAMBDAS)
-    few = ({"lam": 4.0}, {"lam": 1.0})  # each setting costs four ensembles per outer fold
+    few = ({"lam": 2.0}, {"lam": 0.5})  # each setting costs four ensembles per outer fold
+    inner = {"n_members": N_INNER}
 
     model = LSPINClassifier(n_members=N_MEMBERS, random_state=random_state)
     linear, everywhere = clone(model), clone(model)
     return {
         "LSPIN": Contender(
-            model, budgets + prices, "local gates, then a small network", keep_all=True
+            model,
+            budgets + prices,
+            "local gates, then a small network",
+            keep_all=True,
+            inner=inner,
         ),
         "LLSPIN": Contender(
-            linear.set_params(predictor="linear"), few, "local gates, then a linear predictor"
+            linear.set_params(predictor="linear"),
+            few,
+            "local gates, then a linear predictor",
+            inner=inner,
         ),
         "STG": Contender(
             everywhere.set_params(gating="global"),
             few,
             "the same gates for every cell, then a small network",
+            inner=inner,
         ),
     }
 

@@ -24,7 +24,7 @@ from lspin.gates import gate_values
 from lspin.network import GATINGS, PREDICTORS, PackedLSPIN
 from lspin.scores import one_standard_error
 from lspin.threads import one_torch_thread
-from lspin.training import DEFAULT, MIXUP, Member, Recipe, fit_members
+from lspin.training import DEFAULT, MIXUP, WEIGHT_DECAY, Member, Recipe, fit_members
 
 LAMS = (0.0, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0)
 """Lambdas of a path, from every gate free to hardly any open."""
@@ -59,6 +59,7 @@ class _BaseLSPIN(BaseEstimator):
         gating: str = "local",
         predictor: str = "mlp",
         max_open: float | None = None,
+        weight_decay: float = WEIGHT_DECAY,
         n_steps: int | None = None,
         device: str = "cpu",
         random_state: int | np.random.RandomState | None = None,
@@ -69,6 +70,7 @@ class _BaseLSPIN(BaseEstimator):
         self.gating = gating
         self.predictor = predictor
         self.max_open = max_open
+        self.weight_decay = weight_decay
         self.n_steps = n_steps
         self.device = device
         self.random_state = random_state
@@ -79,6 +81,7 @@ class _BaseLSPIN(BaseEstimator):
             gating=self.gating,
             predictor=self.predictor,
             max_open=self.max_open,
+            weight_decay=self.weight_decay,
             n_steps=self.n_steps,
         )
 
@@ -172,7 +175,7 @@ class LSPINClassifier(ClassifierMixin, _BaseLSPIN):
         folds of the training rows.
     n_members : int, >= 1
         Networks in the ensemble. Each keeps another eighth of the training rows
-        to choose its best step on; probabilities are averaged.
+        to choose its best step on; logits are averaged.
     gating : {"local", "linear", "global"}
         How a gate depends on the cell: by a network; by a weighted sum of those features that
         are open for the average cell; or not at all ("STG").
@@ -182,10 +185,13 @@ class LSPINClassifier(ClassifierMixin, _BaseLSPIN):
         Budget: train until so many gates are open per cell and network, on average over
         cells. A harder limit than `lam`, and a better one for fewer than about ten gates.
     mixup : float, >= 0
-        Train on mixtures of two cells, with shares from Beta(mixup, mixup) ([2]_); 0 is none.
-        It helps where many gates are open, and costs where few are.
+        Train on mixtures of what the gates of two cells let through, with shares from
+        Beta(mixup, mixup) ([2]_, [3]_); 0 is none.
+    weight_decay : float, >= 0
+        AdamW's. Large, because there are few cells; smaller where the answer must be exact.
     n_steps : int, optional
-        Optimisation steps; 300 or 5 passes over the rows by default.
+        Optimisation steps; by default 300, under a budget 1000, or 5 passes over the rows where
+        that is more.
     class_weight : None, "balanced" or dict
         Weights of the classes in the loss, as everywhere in scikit-learn.
     device : str
@@ -202,7 +208,7 @@ class LSPINClassifier(ClassifierMixin, _BaseLSPIN):
     lam_ : float
         The lambda that was used.
     temperature_ : float
-        What logits were divided by so that the averaged probabilities are calibrated ([3]_),
+        What logits were divided by so that the probabilities are calibrated ([4]_),
         found on rows that members did not train on.
     network_ : PackedLSPIN
         The trained networks.
@@ -222,7 +228,9 @@ class LSPINClassifier(ClassifierMixin, _BaseLSPIN):
            Biomedical Data". ICML 2022.
     .. [2] Zhang, Cisse, Dauphin, Lopez-Paz. "mixup: Beyond Empirical Risk Minimization".
            ICLR 2018.
-    .. [3] Guo, Pleiss, Sun, Weinberger. "On Calibration of Modern Neural Networks". ICML 2017.
+    .. [3] Verma et al. "Manifold Mixup: Better Representations by Interpolating Hidden States".
+           ICML 2019.
+    .. [4] Guo, Pleiss, Sun, Weinberger. "On Calibration of Modern Neural Networks". ICML 2017.
     """
 
     def __init__(
@@ -233,6 +241,7 @@ class LSPINClassifier(ClassifierMixin, _BaseLSPIN):
         predictor: str = "mlp",
         max_open: float | None = None,
         mixup: float = MIXUP,
+        weight_decay: float = WEIGHT_DECAY,
         n_steps: int | None = None,
         class_weight: str | dict | None = None,
         device: str = "cpu",
@@ -240,7 +249,16 @@ class LSPINClassifier(ClassifierMixin, _BaseLSPIN):
         verbose: int = 0,
     ) -> None:
         super().__init__(
-            lam, n_members, gating, predictor, max_open, n_steps, device, random_state, verbose
+            lam,
+            n_members,
+            gating,
+            predictor,
+            max_open,
+            weight_decay,
+            n_steps,
+            device,
+            random_state,
+            verbose,
         )
         self.mixup = mixup
         self.class_weight = class_weight
@@ -298,14 +316,19 @@ class LSPINClassifier(ClassifierMixin, _BaseLSPIN):
         logits = torch.cat([output for output, _ in self._outputs(X[rows])], dim=1)
         truth = torch.as_tensor(target[rows])
 
+        mean = (logits * members).sum(dim=0) / members.sum(dim=0)
+
         def loss(log_temperature: float) -> float:
-            proba = (logits / math.exp(log_temperature)).softmax(dim=2) * members
-            return F.nll_loss((proba.sum(dim=0) / members.sum(dim=0)).log(), truth).item()
+            return F.cross_entropy(mean / math.exp(log_temperature), truth).item()
 
         return math.exp(minimize_scalar(loss, bounds=(-1.5, 1.5), method="bounded").x)
 
     def predict_proba(self, X: ArrayLike) -> np.ndarray:
-        """Class probabilities, averaged over the ensemble and calibrated.
+        """Class probabilities of the averaged logits of the ensemble, calibrated.
+
+        Logits are averaged, not probabilities: the mean of probabilities is the more modest the
+        more the networks disagree, and the temperature, which is found on few networks per row,
+        could not tell by how much.
 
         Parameters
         ----------
@@ -317,7 +340,7 @@ class LSPINClassifier(ClassifierMixin, _BaseLSPIN):
         ndarray, shape (n, n_classes)
             Rows sum to 1; columns in the order of `classes_`.
         """
-        parts = [logits.softmax(dim=2).mean(dim=0) for logits, _ in self._outputs(self._checked(X))]
+        parts = [pooled_probabilities(logits) for logits, _ in self._outputs(self._checked(X))]
         return torch.cat(parts).numpy()
 
     def predict(self, X: ArrayLike) -> np.ndarray:
@@ -333,7 +356,8 @@ class LSPINRegressor(RegressorMixin, _BaseLSPIN):
 
     Parameters
     ----------
-    lam, n_members, gating, predictor, max_open, n_steps, device, random_state, verbose
+    lam, n_members, gating, predictor, max_open, weight_decay, n_steps, device, random_state
+    verbose
         As in `LSPINClassifier`; "auto" compares squared errors.
 
     Attributes
@@ -377,6 +401,11 @@ class LSPINRegressor(RegressorMixin, _BaseLSPIN):
         return torch.cat(parts).squeeze(1).numpy() * self._y_scale + self._y_mean
 
 
+def pooled_probabilities(logits: torch.Tensor) -> torch.Tensor:
+    """Return probabilities (n, c) of an ensemble's logits (K, n, c): those of their mean."""
+    return logits.mean(dim=0).softmax(dim=1)
+
+
 def _tensor(array: np.ndarray, device: str) -> torch.Tensor:
     return torch.tensor(array, dtype=torch.float32, device=device)
 
@@ -397,6 +426,8 @@ def check_parameters(
         raise ValueError(f"max_open must be above 0, or None, got {recipe.max_open!r}.")
     if not np.isfinite(recipe.mixup) or recipe.mixup < 0:
         raise ValueError(f"mixup must be a finite number >= 0, got {recipe.mixup!r}.")
+    if not np.isfinite(recipe.weight_decay) or recipe.weight_decay < 0:
+        raise ValueError(f"weight_decay must be a finite number >= 0, got {recipe.weight_decay!r}.")
     if recipe.n_steps is not None and (recipe.n_steps < 1 or int(recipe.n_steps) != recipe.n_steps):
         raise ValueError(f"n_steps must be a whole number >= 1, or None, got {recipe.n_steps!r}.")
     if torch.device(device).type == "cuda" and not torch.cuda.is_available():
@@ -441,7 +472,7 @@ def _score(target: np.ndarray, output: torch.Tensor) -> float:
     """Score outputs (K, n, c) of an ensemble; more is better."""
     if np.issubdtype(target.dtype, np.floating):
         return -float(((output.mean(dim=0).squeeze(1).numpy() - target) ** 2).mean())
-    predicted = output.softmax(dim=2).mean(dim=0).argmax(dim=1)
+    predicted = output.mean(dim=0).argmax(dim=1)
     return f1_score(target, predicted.numpy(), average="macro")
 
 

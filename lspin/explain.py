@@ -24,7 +24,7 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from tqdm import tqdm
 
 from lspin.data.tables import Cells
-from lspin.estimator import LSPINClassifier
+from lspin.estimator import LSPINClassifier, pooled_probabilities
 from lspin.evaluation import donor_folds, fit_grouped
 from lspin.features import FEATURES, model_inputs
 from lspin.threads import one_torch_thread
@@ -63,7 +63,7 @@ def gated_probabilities(
     x = torch.tensor(Z.to_numpy() * gates * keep, device=model.device)
     with one_torch_thread():
         logits = model.network_(x)[0] if regate else model.network_.predict_gated(x)
-    return logits.softmax(dim=2).mean(dim=0).cpu().numpy()
+    return pooled_probabilities(logits).cpu().numpy()
 
 
 def effects(model: LSPINClassifier, Z: pd.DataFrame) -> np.ndarray:

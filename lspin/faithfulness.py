@@ -16,7 +16,7 @@ import torch
 from scipy.integrate import trapezoid
 from tqdm import tqdm
 
-from lspin.estimator import LSPINClassifier
+from lspin.estimator import LSPINClassifier, pooled_probabilities
 from lspin.explain import HeldOut, gated_probabilities
 from lspin.threads import one_torch_thread
 
@@ -101,7 +101,7 @@ def by_integrated_gradients(
             logits = model.network_(keep * z)[0]
         else:
             logits = model.network_.predict_gated((keep * z) * gates.transpose(0, 1))
-        return logits.softmax(dim=2).mean(dim=0)
+        return pooled_probabilities(logits)
 
     z = torch.tensor(Z.to_numpy(), device=model.device)
     gates = torch.tensor(model.member_gates(Z).transpose(1, 0, 2), device=model.device)

@@ -92,10 +92,10 @@ def _swaps(h: HeldOut, rng: np.random.Generator) -> dict[tuple[str, str, str], n
     for reads, x in gated.items():
         with torch.no_grad(), one_torch_thread():
             logits = h.model.network_.predict_gated(torch.tensor(x, device=h.model.device))
-        probability = logits.softmax(dim=2).cpu().numpy()
-        single = (probability.argmax(axis=2) == target).mean(axis=0)
-        hits["the model", reads, "one network"] = single
-        hits["the model", reads, "ensemble"] = probability.mean(axis=0).argmax(axis=1) == target
+        answers = logits.argmax(dim=2).cpu().numpy()
+        hits["the model", reads, "one network"] = (answers == target).mean(axis=0)
+        answer = logits.mean(dim=0).argmax(dim=1).cpu().numpy()
+        hits["the model", reads, "ensemble"] = answer == target
     return hits
 
 

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import version
+from typing import Any
 
 import joblib
 import numpy as np
@@ -96,9 +97,9 @@ def search(
     """Let a contender choose its setting on the training cells, then test it.
 
     Settings are scored on `INNER_FOLDS` donor-grouped folds of the training cells, the same for
-    every contender. The best one (macro F1 of the pooled predictions, the first of equals) is
-    fitted on all training cells and predicts the test cells; so is every other if the contender
-    says ``keep_all``.
+    every contender (with its ``inner`` parameters, if it has any). The best one (macro F1 of the
+    pooled predictions, the first of equals) is fitted on all training cells and predicts the test
+    cells; so is every other if the contender says ``keep_all``.
 
     Parameters
     ----------
@@ -125,7 +126,9 @@ def search(
     fold_f1 = np.empty((len(model.space), INNER_FOLDS))
     n_open = np.full(fold_f1.shape, np.nan)
     for k, (fit, valid) in enumerate(inner):
-        for i, refit in _refits(model, inputs, X, y, donors, train[fit], train[valid]):
+        for i, refit in _refits(
+            model, inputs, X, y, donors, train[fit], train[valid], overrides=model.inner
+        ):
             predicted[i, valid] = refit.predicted
             fold_f1[i, k] = _macro_f1(y.iloc[train[valid]], refit.predicted)
             n_open[i, k] = refit.open_gates.get("open_gates", np.nan)
@@ -144,12 +147,13 @@ def _refits(
     train: np.ndarray,
     test: np.ndarray,
     wanted: Iterable[int] | None = None,
+    overrides: Mapping[str, Any] | None = None,
 ) -> Iterator[tuple[int, Refit]]:
     """Fit the wanted settings (all by default) on some cells and predict others."""
     inputs = clone(inputs).fit(X.iloc[train])
     x_train, x_test = inputs.transform(X.iloc[train]), inputs.transform(X.iloc[test])
     for i in range(len(model.space)) if wanted is None else wanted:
-        fitted = clone(model.estimator).set_params(**model.space[i])
+        fitted = clone(model.estimator).set_params(**model.space[i], **(overrides or {}))
         pipeline = make_pipeline("passthrough", fitted)  # the inputs are ready
         started = time.perf_counter()
         fit_grouped(pipeline, x_train, y.iloc[train], donors.iloc[train])
@@ -339,7 +343,8 @@ def _identity(model: Contender) -> tuple:
         made_with += (__version__, training.training_recipe(), sources)
     parameters = sorted((name, repr(v)) for name, v in model.estimator.get_params().items())
     space = [sorted(setting.items()) for setting in model.space]
-    return kind.__qualname__, parameters, repr(space), model.keep_all, made_with
+    inner = sorted(model.inner.items())
+    return kind.__qualname__, parameters, repr(space), repr(inner), model.keep_all, made_with
 
 
 def _covered(times: Iterable[tuple[float, float]]) -> float:

@@ -32,6 +32,23 @@ MAX_BIAS = 1.0
 that drifted there could not find its way back."""
 
 
+def mixed(rows: Tensor, shares: Tensor) -> Tensor:
+    """Mix each row of a batch with the one before it.
+
+    Parameters
+    ----------
+    rows : Tensor, shape (K, n, m)
+        Rows of K batches; the first is mixed with the last.
+    shares : Tensor, shape (K, n)
+        Share of the row itself in its mixture.
+
+    Returns
+    -------
+    Tensor, shape (K, n, m)
+    """
+    return torch.lerp(rows.roll(1, dims=1), rows, shares[..., None])
+
+
 class PackedLinear(nn.Module):
     """K independent affine maps, ``(K, n, i) -> (K, n, o)``.
 
@@ -179,10 +196,18 @@ class PackedLSPIN(nn.Module):
         for name in ("weight", "bias"):
             self.predictor[-1].get_parameter(name).div_(temperature)
 
-    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, x: Tensor, shares: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Predict for cells `x`, shape (K, n, d), or (n, d) where members share them.
 
         In training mode the gates are sampled, else they are noise-free.
+
+        Parameters
+        ----------
+        x : Tensor
+            Standardised features.
+        shares : Tensor, shape (K, n), optional
+            In training, predict for mixtures instead: this share of what a cell's gates let
+            through, and the rest of what those of the cell before it do (`mixed`).
 
         Returns
         -------
@@ -199,7 +224,8 @@ class PackedLSPIN(nn.Module):
         noise = self._noise(mu)
         if self.max_open is not None:
             mu = mu - self._excess(mu + 0.5 + self.sigma * noise, self.max_open)
-        return self.predict_gated(x * sample_gates(mu, noise, self.sigma)), mu
+        gated = x * sample_gates(mu, noise, self.sigma)
+        return self.predict_gated(gated if shares is None else mixed(gated, shares)), mu
 
     def _excess(self, noisy: Tensor, max_open: float) -> Tensor:
         """Return by how much to lower gates so that `max_open` of a cell open on average.

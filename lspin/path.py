@@ -10,6 +10,7 @@ import pandas as pd
 import torch
 from joblib import Memory, Parallel, delayed
 from numpy.typing import ArrayLike
+from scipy.special import softmax
 from sklearn.base import TransformerMixin, clone
 from sklearn.metrics import accuracy_score, f1_score, log_loss
 from sklearn.preprocessing import StandardScaler
@@ -143,9 +144,9 @@ def lspin_path(
             parts.append(next(results))
             bar.update()
         shape = (len(lams), n_members, len(test), -1)
-        proba = np.concatenate([p for p, _ in parts]).reshape(shape).mean(axis=1)
+        logits = np.concatenate([output for output, _ in parts]).reshape(shape).mean(axis=1)
         fold_gates = np.concatenate([g for _, g in parts]).reshape(shape)
-        for lam, p, g in zip(lams, proba, fold_gates, strict=True):
+        for lam, p, g in zip(lams, softmax(logits, axis=2), fold_gates, strict=True):
             row = _scores(y[test], p, np.unique(y[train]))
             scores.append({"fold": k, "lam": lam, **row, **count_open(g)})
         rows.append(test)
@@ -172,7 +173,7 @@ class _Pack:
     n_outputs: int
     device: str
     # Recorded with the pack, so that what another version trained is not taken for this one's.
-    made_with: tuple = field(default_factory=lambda: (__version__, MIXUP, *training_recipe()))
+    made_with: tuple = field(default_factory=lambda: (__version__, *training_recipe()))
 
 
 def _packs_of_fold(
@@ -205,7 +206,7 @@ def _packs_of_fold(
 
 
 def _run(pack: _Pack) -> tuple[np.ndarray, np.ndarray]:
-    """Train a pack; return probabilities (K, m, c) and gates (K, m, d) of its test cells."""
+    """Train a pack; return logits (K, m, c) and gates (K, m, d) of its test cells."""
     network = fit_pack(
         torch.tensor(pack.x_train, dtype=torch.float32, device=pack.device),
         torch.as_tensor(pack.target, device=pack.device),
@@ -215,7 +216,7 @@ def _run(pack: _Pack) -> tuple[np.ndarray, np.ndarray]:
     ).double()
     with torch.no_grad(), one_torch_thread():
         logits, mu = network(torch.tensor(pack.x_test, device=pack.device))
-    return logits.softmax(dim=2).cpu().numpy(), gate_values(mu).cpu().numpy()
+    return logits.cpu().numpy(), gate_values(mu).cpu().numpy()
 
 
 def _rows(X: pd.DataFrame | np.ndarray, rows: np.ndarray) -> pd.DataFrame | np.ndarray:

@@ -13,7 +13,7 @@ from torch.nn import functional as F
 from tqdm import tqdm
 
 from lspin.gates import SIGMA, open_probability
-from lspin.network import GATE_HIDDEN, LOCAL_FROM, MAX_BIAS, PREDICTOR_HIDDEN, PackedLSPIN
+from lspin.network import GATE_HIDDEN, LOCAL_FROM, MAX_BIAS, PREDICTOR_HIDDEN, PackedLSPIN, mixed
 from lspin.threads import n_workers, one_torch_thread
 
 PACK_SIZE = 8
@@ -22,16 +22,17 @@ does not depend on the machine gives the same numbers on every number of process
 
 BATCH_SIZE = 128
 MIN_STEPS = 300
+BUDGET_STEPS = 1000
+"""Under a budget, instead of `MIN_STEPS`: which few gates serve a cell best is learned late."""
 MIN_EPOCHS = 5
-"""Passes over the training rows, where those need more steps than `MIN_STEPS`."""
+"""Passes over the training rows, where those need more steps than that."""
 N_CHECKS = 20
 """How often in a training the validation rows are looked at."""
 LEARNING_RATE = 1e-2
-WEIGHT_DECAY = 0.3
-"""Of a training of `MIN_STEPS`; a longer one decays as much in all, not in every step."""
 LABEL_SMOOTHING = 0.05
-MIXUP = 0.4
-"""What classifiers use unless told otherwise."""
+WEIGHT_DECAY = 0.6
+MIXUP = 1.0
+"""What estimators use unless told otherwise; mixup only classifiers."""
 RAMP = 0.7
 """Share of the steps over which the price of an open gate rises from 0 to lambda, so that what a
 feature is good for is known before gates close."""
@@ -50,26 +51,32 @@ class Recipe:
     max_open : float, optional
         Budget: how many gates may be open per cell, on average over cells.
     mixup : float
-        Classifiers train on mixtures of two cells, with shares from Beta(mixup, mixup)
-        ([1]_, equation 2); 0 is none.
+        Classifiers train on mixtures of what the gates of two cells let through, with shares from
+        Beta(mixup, mixup) ([1]_, [2]_); 0 is none.
+    weight_decay : float
+        AdamW's.
     n_steps : int, optional
-        Optimisation steps; by default as many as `MIN_STEPS` and `MIN_EPOCHS` ask for.
+        Optimisation steps; by default `MIN_EPOCHS`, and at least `MIN_STEPS` or `BUDGET_STEPS`.
 
     References
     ----------
     .. [1] Zhang, Cisse, Dauphin, Lopez-Paz. "mixup: Beyond Empirical Risk Minimization".
-           ICLR 2018.
+           ICLR 2018. Equation 2, for inputs.
+    .. [2] Verma et al. "Manifold Mixup: Better Representations by Interpolating Hidden States".
+           ICML 2019.
     """
 
     gating: str = "local"
     predictor: str = "mlp"
     max_open: float | None = None
     mixup: float = 0.0
+    weight_decay: float = WEIGHT_DECAY
     n_steps: int | None = None
 
     def steps(self, n_train: int) -> int:
         """Return the number of optimisation steps for `n_train` rows."""
-        return self.n_steps or max(MIN_STEPS, MIN_EPOCHS * n_train // BATCH_SIZE)
+        at_least = MIN_STEPS if self.max_open is None else BUDGET_STEPS
+        return self.n_steps or max(at_least, MIN_EPOCHS * n_train // BATCH_SIZE)
 
 
 DEFAULT = Recipe()
@@ -77,8 +84,8 @@ DEFAULT = Recipe()
 
 def training_recipe() -> tuple:
     """Return the settings of training and network that a recorded result depends on."""
-    steps = (BATCH_SIZE, MIN_STEPS, MIN_EPOCHS, N_CHECKS, RAMP, BUDGET_RAMP)
-    rates = (LEARNING_RATE, WEIGHT_DECAY, LABEL_SMOOTHING)
+    steps = (BATCH_SIZE, MIN_STEPS, BUDGET_STEPS, MIN_EPOCHS, N_CHECKS, RAMP, BUDGET_RAMP)
+    rates = (LEARNING_RATE, WEIGHT_DECAY, LABEL_SMOOTHING, MIXUP)
     return steps, rates, (GATE_HIDDEN, PREDICTOR_HIDDEN, SIGMA, LOCAL_FROM, MAX_BIAS)
 
 
@@ -120,7 +127,9 @@ def regression_loss(values: Tensor, target: Tensor) -> Tensor:
     return (values.squeeze(-1) - target) ** 2
 
 
-def objective(network: PackedLSPIN, x: Tensor, target: Tensor, lam: Tensor) -> Tensor:
+def objective(
+    network: PackedLSPIN, x: Tensor, target: Tensor, lam: Tensor, shares: Tensor | None = None
+) -> Tensor:
     """Return what training minimises, cell by cell ([1]_, equation 5).
 
     The prediction loss plus ``lam`` times the mean probability that a gate is open.
@@ -136,6 +145,9 @@ def objective(network: PackedLSPIN, x: Tensor, target: Tensor, lam: Tensor) -> T
         values (float32).
     lam : Tensor, shape (K,)
         Weight of the penalty for each network.
+    shares : Tensor, shape (K, n), optional
+        Predict for mixtures of cells, as in `PackedLSPIN.forward`; `target` is that of the
+        mixtures.
 
     Returns
     -------
@@ -146,7 +158,7 @@ def objective(network: PackedLSPIN, x: Tensor, target: Tensor, lam: Tensor) -> T
     .. [1] Yang, Lindenbaum, Kluger. "Locally Sparse Neural Networks for Tabular
            Biomedical Data". ICML 2022.
     """
-    output, mu = network(x)
+    output, mu = network(x, shares)
     is_regression = target.is_floating_point() and target.dim() == 2
     loss = regression_loss if is_regression else classification_loss
     return loss(output, target) + lam[:, None] * open_probability(mu).mean(dim=2)
@@ -240,13 +252,12 @@ def fit_pack(
     network = network.to(x.device)
     n_steps = recipe.steps(max(len(m.train) for m in members))
     batches = [_batches(m.train, g) for m, g in zip(members, network.generators, strict=True)]
-    shares = _shares(seeds, n_steps, recipe.mixup).to(x.device) if recipe.mixup else None
+    shares = _shares(seeds, n_steps, recipe.mixup).to(x) if recipe.mixup else None
     train_weight = torch.stack([weight[m.train].mean() for m in members])
     valid, valid_weight = _padded([m.valid for m in members], weight)
 
-    decay = WEIGHT_DECAY * MIN_STEPS / n_steps
     optimizer = torch.optim.AdamW(
-        network.parameters(), lr=LEARNING_RATE, weight_decay=decay, fused=True
+        network.parameters(), lr=LEARNING_RATE, weight_decay=recipe.weight_decay, fused=True
     )
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, LEARNING_RATE, total_steps=n_steps)
     best = _Best(network)
@@ -256,10 +267,14 @@ def fit_pack(
         if recipe.max_open is not None:
             network.set_budget(recipe.max_open, done / BUDGET_RAMP, 1 - done)
         rows = torch.stack([next(batch) for batch in batches]).to(x.device)
-        batch = x[rows], target[rows], weight[rows]
+        labels, batch_weight = target[rows], weight[rows]
+        share = None
         if shares is not None:
-            batch = _mixed(*batch, shares[:, step - 1], n_outputs)
-        cost = objective(network, *batch[:2], lam * min(1.0, done / RAMP)) * batch[2]
+            share = shares[:, step - 1]
+            labels = mixed(F.one_hot(labels, n_outputs).to(x.dtype), share)
+            batch_weight = mixed(batch_weight[..., None], share)[..., 0]
+        price = lam * min(1.0, done / RAMP)
+        cost = objective(network, x[rows], labels, price, share) * batch_weight
         optimizer.zero_grad()
         (cost.mean(dim=1) / train_weight).sum().backward()
         optimizer.step()
@@ -282,19 +297,6 @@ def _shares(seeds: Sequence[int], n_steps: int, mixup: float) -> Tensor:
     drawn = [np.random.default_rng(s).beta(mixup, mixup, (n_steps, BATCH_SIZE)) for s in seeds]
     shares = torch.as_tensor(np.stack(drawn), dtype=torch.float32)
     return torch.maximum(shares, 1 - shares)
-
-
-def _mixed(
-    x: Tensor, target: Tensor, weight: Tensor, shares: Tensor, n_classes: int
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Mix each cell of a batch with the one before it; targets become shares of classes."""
-    classes = F.one_hot(target, n_classes).to(x.dtype)
-    a = shares[..., None]
-    return (
-        a * x + (1 - a) * x.roll(1, dims=1),
-        a * classes + (1 - a) * classes.roll(1, dims=1),
-        shares * weight + (1 - shares) * weight.roll(1, dims=1),
-    )
 
 
 def _batches(rows: np.ndarray, generator: torch.Generator) -> Iterator[Tensor]:

@@ -51,7 +51,7 @@ def test_the_prediction_uses_exactly_the_reported_gates(data, fitted):
     X, _ = data
     gated = torch.tensor(X.to_numpy() * fitted.member_gates(X))
     with torch.no_grad():
-        by_hand = fitted.network_.predict_gated(gated).softmax(dim=2).mean(dim=0).numpy()
+        by_hand = fitted.network_.predict_gated(gated).mean(dim=0).softmax(dim=1).numpy()
     np.testing.assert_allclose(fitted.predict_proba(X), by_hand)
 
 

@@ -104,7 +104,7 @@ def test_effect_is_the_probability_lost_by_closing_one_gate(pipeline, inputs, ta
     gated[:, j] = 0
     with torch.no_grad():
         logits = model.network_.predict_gated(torch.tensor(gated[:, None]))
-    by_hand = logits.softmax(dim=2).mean(dim=0).numpy()[0]
+    by_hand = logits.mean(dim=0).softmax(dim=1).numpy()[0]
     called = predictions.loc[cell, "predicted"]
     lost = predictions.loc[cell, called] - by_hand[list(model.classes_).index(called)]
     assert gates.loc[(cell, strongest), "effect"] == pytest.approx(lost)

@@ -60,7 +60,7 @@ class Planted(LSPINClassifier):
 
     def predict_proba(self, X):
         gated = torch.tensor(np.asarray(X) * self.member_gates(X))
-        return self._predict_gated(gated).softmax(2).mean(0).numpy()
+        return self._predict_gated(gated).mean(0).softmax(1).numpy()
 
 
 def held_out(leaks):

@@ -46,7 +46,7 @@ def problem(double):
     [
         Recipe(),
         Recipe(mixup=0.4),
-        Recipe(max_open=2.0),
+        Recipe(max_open=2.0, n_steps=300),
         Recipe(gating="linear"),
         Recipe(gating="global", predictor="linear"),
     ],
