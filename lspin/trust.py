@@ -39,14 +39,14 @@ _PACKAGES = ("numpy", "scikit-learn", "torch", "shap", "captum")
 
 def examined() -> dict[str, LSPINClassifier]:
     """Return the models whose reasons are examined, not fitted: with many open gates, with few."""
-    return {"default": LSPINClassifier(), FEW: LSPINClassifier(gating="linear", max_open=5.0)}
+    return {"default": LSPINClassifier(), FEW: LSPINClassifier(lam=0.0, max_open=5.0)}
 
 
 def sealed() -> dict[str, LSPINClassifier]:
     """Return the same two with gates that are equal for all cells, and so cannot leak."""
     return {
         "global gates": LSPINClassifier(gating="global"),
-        f"{FEW}, global": LSPINClassifier(gating="global", max_open=5.0),
+        f"{FEW}, global": LSPINClassifier(lam=0.0, gating="global", max_open=5.0),
     }
 
 

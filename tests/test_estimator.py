@@ -1,16 +1,19 @@
 """The estimators behave as scikit-learn's do, and their gates are what predictions used."""
 
 import pickle
+from functools import partial
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
 from sklearn.datasets import make_classification
+from sklearn.metrics import log_loss
 from sklearn.utils.estimator_checks import estimator_checks_generator
 
 from lspin import LSPINClassifier, LSPINRegressor
-from lspin.estimator import inner_splits
+from lspin.estimator import inner_splits, pooled_probabilities
+from lspin.scores import expected_calibration_error
 
 CHECKS = [
     check
@@ -53,6 +56,23 @@ def test_the_prediction_uses_exactly_the_reported_gates(data, fitted):
     with torch.no_grad():
         by_hand = fitted.network_.predict_gated(gated).mean(dim=0).softmax(dim=1).numpy()
     np.testing.assert_allclose(fitted.predict_proba(X), by_hand)
+
+
+def test_pooled_probabilities_are_the_geometric_mean_of_the_members():
+    logits = torch.randn(4, 10, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    geometric = logits.softmax(dim=2).prod(dim=0) ** (1 / 4)
+    expected = geometric / geometric.sum(dim=1, keepdim=True)
+    torch.testing.assert_close(pooled_probabilities(logits), expected)
+
+
+def test_the_temperature_calibrates_probabilities_of_new_rows():
+    X, y = make_classification(3000, 8, n_informative=4, class_sep=0.7, random_state=0)
+    model = LSPINClassifier(lam=0.0, n_members=8, random_state=0).fit(X[:800], y[:800])
+    proba = model.predict_proba(X[800:])
+    raw = proba**model.temperature_  # the temperature undone
+    raw /= raw.sum(axis=1, keepdims=True)
+    for measure in (log_loss, partial(expected_calibration_error, classes=model.classes_)):
+        assert measure(y[800:], proba) < measure(y[800:], raw)
 
 
 def test_same_seed_same_model_and_pickles(data, fitted):
@@ -102,7 +122,15 @@ def test_regressor_answers_in_the_units_of_y(data):
 
 @pytest.mark.parametrize(
     ("parameter", "value"),
-    [("lam", -1.0), ("lam", np.nan), ("n_members", 0), ("n_members", 2.5)],
+    [
+        ("lam", -1.0),
+        ("lam", np.nan),
+        ("n_members", 0),
+        ("n_members", 2.5),
+        ("weight_decay", -0.1),
+        ("mixup", np.inf),
+        ("max_open", 0),
+    ],
 )
 def test_bad_parameters_are_named(data, parameter, value):
     with pytest.raises(ValueError, match=parameter):

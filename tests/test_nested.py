@@ -87,6 +87,14 @@ def test_settings_are_chosen_on_donors_that_are_not_tested(tmp_path, one_process
         assert sorted(np.concatenate([one["test"] for one in inner[::2]])) == sorted(train)
 
 
+def test_inner_parameters_end_with_the_inner_folds(tmp_path, one_process):
+    X, y, donors = table()
+    spy = Contender(Spy(tmp_path, good=1), ({},), "", inner={"good": 2})
+    run({"spy": spy}, (X, y, donors), n_repeats=1, verbose=0)
+    used = [path.stem.rpartition("-")[2] for path in sorted(tmp_path.glob("fit*"))]
+    assert used == [*["2"] * INNER_FOLDS, "1"] * 5
+
+
 def test_the_setting_with_the_best_pooled_inner_score_is_refitted():
     X, y, donors = table()
     train, test = donor_folds(y, donors)[0]

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from lspin.gates import gate_values
-from lspin.network import PackedLSPIN
+from lspin.network import PackedLSPIN, mixed
 
 
 @pytest.fixture
@@ -48,3 +48,21 @@ def test_evaluation_is_noise_free_and_training_is_not(x):
     assert not torch.equal(network(x)[0], network(x)[0])
     network.eval()
     assert torch.equal(network(x)[0], network(x)[0])
+
+
+def test_a_mixture_is_of_each_row_and_the_one_before_it():
+    rows = torch.tensor([[[1.0, 10.0], [2.0, 20.0], [4.0, 40.0]]])
+    shares = torch.tensor([[0.5, 1.0, 0.75]])
+    expected = torch.tensor([[[2.5, 25.0], [2.0, 20.0], [3.5, 35.0]]])
+    torch.testing.assert_close(mixed(rows, shares), expected)
+
+
+def test_what_the_gates_let_through_is_mixed_and_not_the_cells(x):
+    network, again = PackedLSPIN(7, 3, seeds=[4]), PackedLSPIN(7, 3, seeds=[4])
+    shares = torch.rand(1, 20, generator=torch.Generator().manual_seed(0))
+    output, mu = network(x, shares)
+    noise = again._noise(mu)  # the same draws
+    gated = x * torch.clamp(mu + 0.5 + 0.5 * noise, 0, 1)
+    by_hand = shares[..., None] * gated + (1 - shares[..., None]) * gated[:, [-1, *range(19)]]
+    torch.testing.assert_close(output, network.predict_gated(by_hand))
+    torch.testing.assert_close(mu, network.gate_locations(x[None]))  # gates are of the cells alone

@@ -197,7 +197,7 @@ def test_score_by_gates_puts_each_model_where_it_belongs():
         "LSPIN, at most 5 open gates": (0.81, 4.0),
         "LSPIN, lam=4.0": (0.79, 3.0),
         "LSPIN, lam=0.0": (0.83, 38.0),
-        "LSPIN, lam=0.0, max_open=5, mixup=0.0": (0.805, 5.0),
+        "LSPIN, lam=0.0, max_open=5": (0.805, 5.0),
         "RBF-SVM": (0.818, np.nan),
         "MLP": (0.817, np.nan),
     }

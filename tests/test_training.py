@@ -8,7 +8,9 @@ from scipy.stats import norm
 from lspin.gates import SIGMA, gate_values
 from lspin.network import PackedLSPIN
 from lspin.training import (
+    BUDGET_STEPS,
     LABEL_SMOOTHING,
+    MIN_STEPS,
     Member,
     Recipe,
     classification_loss,
@@ -59,6 +61,12 @@ def test_a_pack_equals_separate_fits(problem, recipe):
         alone = fit_pack(x, target, [member], n_outputs=2, recipe=recipe)
         torch.testing.assert_close(pack(x)[0][k], alone(x)[0][0], atol=1e-6, rtol=1e-6)
         torch.testing.assert_close(pack(x)[1][k], alone(x)[1][0], atol=1e-6, rtol=1e-6)
+
+
+def test_a_budget_takes_more_steps_unless_told_otherwise():
+    assert Recipe().steps(100) == MIN_STEPS < Recipe(max_open=2.0).steps(100) == BUDGET_STEPS
+    assert Recipe(max_open=2.0, n_steps=7).steps(100) == 7
+    assert Recipe().steps(10**6) > MIN_STEPS
 
 
 def test_cutting_into_packs_changes_nothing(problem, monkeypatch):

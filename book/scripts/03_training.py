@@ -49,7 +49,7 @@ from lspin.baselines import baselines
 from lspin.evaluation import donor_folds, fit_grouped, open_gates, read_results, summary
 from lspin.features import model_inputs
 from lspin.gates import SIGMA, gate_values, open_probability, sample_gates
-from lspin.network import PackedLSPIN
+from lspin.network import PackedLSPIN, mixed
 from lspin.plots import name_source, plot_path, plot_reliability
 from lspin.scores import expected_calibration_error, one_standard_error
 from lspin.studies import authors_table
@@ -184,11 +184,13 @@ print(f"objective before the step: {before:.3f}, after: {after:.3f}")
 # lowest. The test cells have no part in it.
 #
 # **Cells are mixed.** There are few cells and their labels are imperfect, and a network with many
-# gates open soon knows single cells by heart. It is therefore trained on mixtures of two cells, whose
-# label is mixed in the same shares (*mixup* {cite}`zhang2018`): between two cells it should be
-# as unsure as the mixture is.
+# weights soon knows single cells by heart. The predictor is therefore trained on mixtures of two
+# cells, whose labels are mixed in the same shares (*mixup* {cite}`zhang2018`): between two cells it
+# should be as unsure as the mixture is. What is mixed is what the gates of the two cells let through,
+# not the cells themselves {cite}`verma2019`. So the gating network sees real cells only, and learns
+# to choose for them.
 
-# %% mystnb={"image": {"alt": "Left: the price of an open gate as a share of lambda rises along a straight line and stays at 1 for the last part of the steps. Right: histogram of the larger share in a mixture of two cells, from 0.5 to 1; most mixtures are close to one of the two cells."}}
+# %% mystnb={"image": {"alt": "Left: the price of an open gate as a share of lambda rises along a straight line and stays at 1 for the last part of the steps. Right: histogram of the larger share in a mixture of two cells; all shares from 0.5 to 1 are equally frequent."}}
 done = np.linspace(0, 1, 200)
 share = np.random.default_rng(0).beta(MIXUP, MIXUP, 20_000)
 share = np.maximum(share, 1 - share)
@@ -201,14 +203,16 @@ right.set(xlabel="share of the larger part", ylabel="share of mixtures")
 plt.show()
 
 # %%
-a = share[0]
-first, second = x[0], x[1]
-mixed_x = a * first + (1 - a) * second
-mixed_label = a * one_hot[0] + (1 - a) * one_hot[1]
+a = float(share[0])
+through = x * z[0]  # what the gates of each cell let through
+of_two = a * through[1] + (1 - a) * through[0]
+label_of_two = a * one_hot[1] + (1 - a) * one_hot[0]
+
+package = mixed(through[None], torch.full((1, 4), a))[0, 1]  # each cell with the one before it
+torch.testing.assert_close(of_two, package)
 print(
-    f"a mixture of cell 0 ({a:.0%}) and cell 1: classes in the shares {mixed_label.numpy().round(2)}"
+    f"{a:.0%} of cell 1, the rest of cell 0: classes in the shares {label_of_two.numpy().round(2)}"
 )
-print(f"in half of all mixtures the larger part is more than {np.median(share):.0%}")
 
 # %% [markdown]
 # ## Set donors aside, then train
@@ -236,7 +240,8 @@ print(f"trained {pipeline[-1].n_members} networks on {n_inputs} inputs")
 
 # %% [markdown]
 # Eight networks were trained at once, each on seven eighths of the training cells. The rest, cells
-# of other donors, told it which step to keep. The prediction is their average.
+# of other donors, told it which step to keep. The prediction is made from the mean of their
+# logits.
 #
 # How sure of itself it should be is one more number, the *temperature* by which the logits are divided
 # {cite}`guo2017`. It is found on the cells that each network had set aside, so again without the
@@ -311,11 +316,11 @@ print(
 # `max_open` states the number itself. While training, the cells of a batch *compete* for the gates
 # that all of them together may have: only the largest stay open. Five is the mean over cells, so an
 # easy cell leaves some to a hard one. The number falls slowly from all gates to the budget, and the
-# noise fades, because the few that are left must be relied on. Mixtures are left out here: with so
-# few gates, memorising is not what goes wrong.
+# noise fades, because the few that are left must be relied on. Which few serve a cell best is learned
+# late, so training takes three times the steps. The price is no longer needed.
 
 # %% tags=["remove-stderr"]
-few = train_lspin(train, lam=0.0, max_open=5, mixup=0.0)
+few = train_lspin(train, lam=0.0, max_open=5)
 
 # %% [markdown]
 # ## The test cells, once
@@ -390,9 +395,11 @@ plot_reliability(truth.to_numpy(), proba, cells.banner())
 plt.show()
 
 # %% [markdown]
-# Dots above the diagonal are cells of which the model is less sure than it might be. Each cell was
-# set aside by one network only, so the temperature fits single networks; an average of eight is
-# more modest than each of them.
+# Dots above the diagonal are cells of which the model is less sure than it might be. Why does LSPIN
+# average logits, where many ensembles average probabilities? Each cell was set aside by one network
+# only, so the temperature fits single networks. A mean of probabilities is more modest than the
+# networks it is made of, the more so the less they agree, and no temperature found in this way would
+# know. {doc}`04_baselines` shows what that costs.
 #
 # ### How sure is this score?
 #
