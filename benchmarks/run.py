@@ -72,10 +72,13 @@ class PlainLSPIN(torch.nn.Module):
             layers += [torch.nn.Linear(n_in, n_out), torch.nn.ReLU()]
         return torch.nn.Sequential(*layers[:-1])
 
-    def forward(self, x):
+    def forward(self, x, share=None):
         mu = self.gating(x)
         noise = SIGMA * torch.randn_like(mu) if self.training else 0.0
-        return self.predictor(x * torch.clamp(mu + 0.5 + noise, 0, 1)), mu
+        gated = x * torch.clamp(mu + 0.5 + noise, 0, 1)
+        if share is not None:
+            gated = share * gated + (1 - share) * gated.roll(1, 0)
+        return self.predictor(gated), mu
 
 
 def plain_fit(train, valid, lam=LAM, mixup=0.0):
@@ -95,13 +98,12 @@ def plain_fit(train, valid, lam=LAM, mixup=0.0):
     step = 0
     while step < n_steps:
         for rows in torch.randperm(len(x)).split(BATCH_SIZE):
-            inputs, labels = x[rows], torch.nn.functional.one_hot(y[rows], n_classes).float()
+            labels, share = torch.nn.functional.one_hot(y[rows], n_classes).float(), None
             if mixup:
                 share = torch.distributions.Beta(mixup, mixup).sample((len(rows), 1))
                 share = torch.maximum(share, 1 - share)
-                inputs = share * inputs + (1 - share) * inputs.roll(1, 0)
                 labels = share * labels + (1 - share) * labels.roll(1, 0)
-            output, mu = network(inputs)
+            output, mu = network(x[rows], share)
             penalty = torch.special.ndtr((mu + 0.5) / SIGMA).mean()
             price = lam * min(1.0, (step + 1) / n_steps / training.RAMP)
             loss = lossfn(output, labels) + price * penalty

@@ -112,12 +112,12 @@ def _evaluate(what: str, output: Path, n_repeats: int, models: list[str] | None)
 
 def _explain(specimen_id: int, cohort: str | None, figure: Path | None) -> None:
     from lspin.card import make_card, plot_card, without_donor_of
-    from lspin.estimator import LSPINClassifier
+    from lspin.trust import FEW, examined
 
     cells = load_cells(cohort=cohort)
     if specimen_id not in cells.X.index:
         raise ValueError(_unknown_cell(specimen_id, cells))
-    held = without_donor_of(cells, specimen_id, LSPINClassifier(verbose=1))
+    held = without_donor_of(cells, specimen_id, examined()[FEW].set_params(verbose=1))
     spikes = None
     if cells.is_synthetic or paper.has_spikes(data_dir(), "mouse"):  # never wait for a download
         spikes = load_spikes("twin" if cells.is_synthetic else "paper")

@@ -14,12 +14,13 @@ from importlib.metadata import version
 from typing import Any, NamedTuple
 
 import numpy as np
+from joblib import delayed
 from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 from sklearn.linear_model import LassoCV, LogisticRegressionCV
 from sklearn.metrics import accuracy_score, mean_squared_error
-from tqdm import tqdm
 
 from lspin.estimator import LSPINClassifier, LSPINRegressor
+from lspin.evaluation import in_processes
 from lspin.synthetic import PROBLEMS, SYN_CASES, Problem
 
 PRICE = 0.035
@@ -243,13 +244,13 @@ def evaluate_synthetic(n_repeats: int = 3, verbose: int = 1) -> dict[str, Any]:
     """
     started = time.perf_counter()
     tasks = [
-        (name, width, repeat, method)
+        delayed(run)(name, width, repeat, method)
         for name in PROBLEMS
         for width in WIDTHS[name]
         for repeat in range(n_repeats)
         for method in METHODS
     ]
-    rows = [run(*task) for task in tqdm(tasks, desc="synthetic", disable=not verbose)]
+    rows = list(in_processes(tasks, "synthetic", verbose))
     libraries = ("numpy", "scikit-learn", "torch", "shap")
     return {
         "study": "Recovery of known local features",
