@@ -183,7 +183,8 @@ class LSPINClassifier(ClassifierMixin, _BaseLSPIN):
         What reads the gated features; "linear" is the locally linear "LLSPIN".
     max_open : float, optional
         Budget: train until so many gates are open per cell and network, on average over
-        cells. A harder limit than `lam`, and a better one for fewer than about ten gates.
+        cells. A harder limit than `lam`, and a better one for fewer than about ten gates; give it
+        with ``lam=0``, because a price closes further gates.
     mixup : float, >= 0
         Train on mixtures of what the gates of two cells let through, with shares from
         Beta(mixup, mixup) ([2]_, [3]_); 0 is none.
