@@ -348,15 +348,18 @@ by_seed = ablation.pivot(index="variant", columns="seed", values="macro_f1")
 print(f"the same variant on other folds: macro F1 differs by {np.ptp(by_seed, axis=1).mean():.3f}")
 for kind in ("price", "budget of 5"):
     whole = parts.loc[f"{kind}, as shipped", "macro_f1"]
-    without = parts[parts.index.str.startswith(f"{kind},")]["macro_f1"]
-    print(f"{kind}: dearest to lose: {without.idxmin()} ({without.min() - whole:+.3f})")
+    lost = parts[parts.index.str.startswith(f"{kind},")]["macro_f1"] - whole
+    for name, change in lost.nsmallest(4).items():
+        print(f"{change:+.3f} in macro F1 for {name}")
 means = parts["ece"][["price, as shipped", "price, mean of probabilities"]]
 print(f"calibration error: {means[0]:.3f} from mean logits, {means[1]:.3f} from mean probabilities")
 
 # %% [markdown]
-# With many gates open, hardly any part matters much except that there are several networks. With
-# five gates it is the recipe that makes the model: what it takes to choose a few measurements well
-# is not what it takes to weigh many.
+# Under a price, one network alone loses most, and a single other part is worth little more than the
+# difference between folds. Under a budget the recipe makes the model: the mixtures, the weight decay and
+# the longer training are each worth a point or more, and gates that differ from cell to cell are what
+# a model with five of them lives on. What it takes to choose a few measurements well is not what it takes
+# to weigh many.
 #
 # ## Without the authors' filter
 #
