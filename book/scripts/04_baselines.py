@@ -355,8 +355,8 @@ means = parts["ece"][["price, as shipped", "price, mean of probabilities"]]
 print(f"calibration error: {means[0]:.3f} from mean logits, {means[1]:.3f} from mean probabilities")
 
 # %% [markdown]
-# Under a price, one network alone loses most, and a single other part is worth little more than the
-# difference between folds. Under a budget the recipe makes the model: the mixtures, the weight decay and
+# Under a price, one network alone loses most; every other part is worth two points at most, and some no
+# more than the difference between folds. Under a budget the recipe makes the model: the mixtures, the weight decay and
 # the longer training are each worth a point or more, and gates that differ from cell to cell are what
 # a model with five of them lives on. What it takes to choose a few measurements well is not what it takes
 # to weigh many.

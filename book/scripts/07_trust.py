@@ -209,7 +209,8 @@ tables["gates"].groupby("model").mean().round(1)
 # %%
 areas, curves = {}, {}
 for name, h in held.items():
-    areas[name], curves[name] = faithfulness([h])
+    areas[name], of_class = faithfulness([h])
+    curves[name] = of_class.sort_index()
 by_order = pd.concat(areas, names=["model"]).groupby(["model", "order"])
 by_order = by_order[["deletion", "insertion"]].mean()
 for name in models:
