@@ -174,7 +174,8 @@ with pd.option_context("display.max_colwidth", None):
 
 # %% [markdown]
 # *STG* {cite}`yamada2020` has the same gates for all cells, *LLSPIN* {cite}`yang2022lspin`
-# a linear predictor. Both are made by a switch of the same network.
+# a linear predictor. Both are made by a switch of the same network. Here the three are ensembles of 16
+# networks, in the inner folds of 8, to save time.
 #
 # ## The recorded protocol
 #
