@@ -393,9 +393,10 @@ def scaling():
 
 def build_book():
     """Build the book into a folder of its own, every chapter executed."""
+    jupyter_book = Path(sys.executable).with_name("jupyter-book")  # it cannot be run by -m
     with tempfile.TemporaryDirectory() as folder:
-        command = ["-m", "jupyter_book", "build", ".", "--all", "--path-output", folder]
-        subprocess.run([sys.executable, *command], cwd=HERE.parent, check=True, capture_output=True)
+        command = [jupyter_book, "build", ".", "--all", "--path-output", folder]
+        subprocess.run(command, cwd=HERE.parent, check=True, capture_output=True)
 
 
 def start_up():
