@@ -16,9 +16,14 @@
 .DELETE_ON_ERROR:
 .PHONY: book test results ablation bench lint sync links env lock clean
 
+# What a shell may set for other projects must not reach this one: folders to install into, modules
+# and kernels from elsewhere.
+unexport PIP_PREFIX PIP_TARGET PIP_USER PYTHONHOME PYTHONPATH
+unexport JUPYTER_CONFIG_PATH JUPYTER_PATH JUPYTER_PREFER_ENV_PATH
+
 ifndef PYTHON
-PYTHON := $(shell for p in python3.11 python3.10; do \
-	$$p -c '' >/dev/null 2>&1 && echo $$p && exit; done; echo python3)
+PYTHON := $(shell unset PYTHONHOME PYTHONPATH; for p in python3.13 python3.12 python3.11 python3.14; \
+	do $$p -c 'import ensurepip, venv' >/dev/null 2>&1 && echo $$p && exit; done; echo python3)
 endif
 
 VENV := .venv/bin/python
@@ -78,15 +83,16 @@ env: $(READY)
 lock:
 	$(PYTHON) -m venv build/lock
 	build/lock/bin/python -m pip install --quiet --requirement .binder/requirements.txt
-	grep -v '^-c' requirements.txt | build/lock/bin/uv pip compile - \
-		--universal --python-version 3.10 --no-python-downloads --fork-strategy fewest \
-		--annotation-style line --custom-compile-command "make lock" \
-		--quiet --output-file constraints.txt
+	grep -v '^-c' requirements.txt > build/lock/requirements.in
+	cd build/lock && bin/uv pip compile requirements.in --constraints requirements.in \
+		--overrides ../../overrides.txt --universal --python-version 3.11 --no-python-downloads \
+		--fork-strategy fewest --no-annotate --custom-compile-command "make lock" \
+		--quiet --output-file ../../constraints.txt
 
 clean:
 	rm -rf .venv _build build *.egg-info
 
-$(READY): requirements.txt constraints.txt pyproject.toml
+$(READY): requirements.txt constraints.txt overrides.txt pyproject.toml
 	@command -v $(PYTHON) >/dev/null || \
-		{ echo "There is no Python here ($(PYTHON)): install Python 3.11 and run make again."; exit 1; }
+		{ echo "There is no Python here ($(PYTHON)): install Python 3.13 and run make again."; exit 1; }
 	@$(PYTHON) .ci/make_env.py

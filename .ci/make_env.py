@@ -18,7 +18,7 @@ import time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-NEEDED_GB = 4  # at least: 2.4 GB with a CPU build of torch, 6.1 GB with CUDA, and the downloads
+NEEDED_GB = 4  # at least: 2.5 GB with a CPU build of torch, 7 GB with CUDA, and the downloads
 
 # What the end of the log may say, and what that means. The first match counts: without a network,
 # pip also says "No matching distribution".
@@ -47,7 +47,7 @@ REASONS = [
     (
         r"No matching distribution found for (?P<package>\S+)",
         "There is no {package} for this machine ({machine}, Python {python}): use 64-bit Linux, a"
-        " Mac with Apple silicon, or Windows with WSL, and Python 3.11.",
+        " Mac with Apple silicon, or Windows with WSL, and Python 3.11 to 3.14.",
     ),
     (
         r"ResolutionImpossible|conflicting dependencies|requirements are unsatisfiable",
@@ -64,10 +64,10 @@ class Failed(Exception):
 def check_python(version):
     """Raise Failed unless a Python of this version can hold the environment."""
     number = f"{version[0]}.{version[1]}"
-    if not (3, 10) <= tuple(version[:2]) <= (3, 11):
+    if tuple(version[:2]) < (3, 11):
         raise Failed(
-            f"This is Python {number} and AllenSDK needs 3.11 (or 3.10): install Python 3.11, then"
-            " run the same command with PYTHON=python3.11 after it."
+            f"This is Python {number} and the book needs 3.11 or newer: install Python 3.13, then"
+            " run the same command with PYTHON=python3.13 after it."
         )
     try:
         import ensurepip  # noqa: F401
@@ -158,11 +158,13 @@ def make(log_path):
         run([sys.executable, "-m", "venv", venv], log_path)
     python = venv / "bin" / "python"
     pip = [python, "-m", "pip", "install", "--disable-pip-version-check", "--progress-bar=off"]
-    install = pip
-    if "UV_TORCH_BACKEND" in os.environ:  # uv reads it and picks that build of torch; pip cannot
-        run([*pip, "-r", ".binder/requirements.txt"], log_path)
-        install = [python, "-m", "uv", "pip", "install", "--python", python]
-    run([*install, "-r", "requirements.txt"], log_path)
+    # Only uv can lift the limits in overrides.txt. It also picks the build of torch that
+    # UV_TORCH_BACKEND names; without that, pip does, which knows this machine's own packages.
+    run([*pip, "-r", ".binder/requirements.txt"], log_path)
+    if "UV_TORCH_BACKEND" not in os.environ:
+        run([*pip, "torch", "-c", "constraints.txt"], log_path)
+    uv = [python, "-m", "uv", "pip", "install", "--python", python]
+    run([*uv, "-r", "requirements.txt", "--overrides", "overrides.txt"], log_path)
     run([*pip, "--no-deps", "--no-build-isolation", "-e", "."], log_path)
     ready.touch()
 

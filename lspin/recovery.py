@@ -170,7 +170,8 @@ def l1(train: Problem, test: Problem, random_state: int) -> Answer:
     """
     if train.task == "classification":
         model = LogisticRegressionCV(
-            penalty="l1",
+            l1_ratios=(1,),
+            use_legacy_attributes=False,
             solver="liblinear",
             cv=5,
             scoring="neg_log_loss",

@@ -411,7 +411,7 @@ def test_fetch_allen(serve, quick, tmp_path):
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
     assert fetched.provenance["tables"][allen.CELLS_FILE] == digest
     # AllenSDK itself reads the folder without a network.
-    from allensdk.core.cell_types_cache import CellTypesCache
+    CellTypesCache = allen.import_cell_types_cache()
 
     manifest = tmp_path / allen.FOLDER / "manifest.json"
     cache = CellTypesCache(manifest_file=str(manifest), base_uri="http://127.0.0.1:1")

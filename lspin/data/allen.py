@@ -30,6 +30,7 @@ from typing import Any
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
+import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
@@ -240,12 +241,11 @@ def _download(folder: Path, base_uri: str, verbose: int) -> None:
         # AllenSDK's dependencies announce their own deprecations on import.
         warnings.simplefilter("ignore")
         try:
-            from allensdk.core.cell_types_cache import CellTypesCache
+            CellTypesCache = import_cell_types_cache()
         except ImportError as error:
             raise ImportError(
-                "Downloading the Allen tables needs AllenSDK (Python 3.10 or 3.11): "
-                "run `pip install allensdk`, or fetch them on another machine and point "
-                "LSPIN_DATA_DIR at their folder."
+                "Downloading the Allen tables needs AllenSDK: run `pip install allensdk`, or fetch "
+                "them on another machine and point LSPIN_DATA_DIR at their folder."
             ) from error
         cache = CellTypesCache(manifest_file=str(folder / "manifest.json"), base_uri=base_uri)
         steps: dict[str, Callable[[], Any]] = {
@@ -261,6 +261,16 @@ def _download(folder: Path, base_uri: str, verbose: int) -> None:
             for file, query in progress:
                 progress.set_postfix_str(file)
                 _retry(query, folder / file, f"{base_uri} did not send {file}")
+
+
+def import_cell_types_cache() -> type:
+    """Import AllenSDK's ``CellTypesCache``, also with numpy 2."""
+    # AllenSDK 2.16.2, its newest release, asks for numpy 1. The one thing it misses in numpy 2 is
+    # this name, which moved.
+    vars(np).setdefault("VisibleDeprecationWarning", np.exceptions.VisibleDeprecationWarning)
+    from allensdk.core.cell_types_cache import CellTypesCache
+
+    return CellTypesCache
 
 
 def _retry(query: Callable[[], Any], path: Path, problem: str) -> None:

@@ -16,6 +16,7 @@ import io
 import tempfile
 import zipfile
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -246,7 +247,8 @@ def fetch_spikes(data_dir: Path, verbose: int = 1, *, spikes_url: str = SPIKES_U
                 "that of the published ones. They were not kept."
             )
         with atomic_write(path) as temporary:
-            np.savez_compressed(temporary, **spikes)
+            arrays: dict[str, Any] = spikes  # its keywords are typed as the options of numpy
+            np.savez_compressed(temporary, **arrays)
 
 
 def _retrieve(url: str, digest: str | None, folder: Path, name: str, verbose: int) -> None:
