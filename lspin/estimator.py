@@ -26,6 +26,8 @@ from lspin.scores import one_standard_error
 from lspin.threads import one_torch_thread
 from lspin.training import DEFAULT, MIXUP, WEIGHT_DECAY, Member, Recipe, fit_members
 
+__all__ = ["LAMS", "LSPINClassifier", "LSPINRegressor"]
+
 LAMS = (0.0, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0)
 """Lambdas of a path, from every gate free to hardly any open."""
 

@@ -345,8 +345,9 @@ def donor_interval(
 def feature_groups(values: pd.DataFrame, same: float = SAME) -> pd.Series:
     """Group measurements that say the same thing.
 
-    Hierarchical clustering with complete linkage on 1 - |Spearman's rho|: *any* two measurements
-    of a group are correlated by at least `same`. Classes are not looked at.
+    Hierarchical clustering with complete linkage; the distance is 1 less the size of Spearman's
+    rho, so that *any* two measurements of a group are correlated by at least `same`. Classes are
+    not looked at.
 
     Parameters
     ----------

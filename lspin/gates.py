@@ -7,13 +7,6 @@ gating network returns it; the gate itself is a clipped Gaussian,
 
 so that it is exactly 0 (closed) or exactly 1 (fully open) with positive
 probability, and still has a gradient in between.
-
-References
-----------
-.. [1] Yamada, Lindenbaum, Negahban, Kluger. "Feature Selection using Stochastic
-       Gates". ICML 2020. Equations 3 and 5.
-.. [2] Yang, Lindenbaum, Kluger. "Locally Sparse Neural Networks for Tabular
-       Biomedical Data". ICML 2022. Equations 2 and 4.
 """
 
 from __future__ import annotations
@@ -32,7 +25,7 @@ LIMIT = 6 * math.sqrt(0.5)
 
 
 def sample_gates(mu: Tensor, noise: Tensor, sigma: float = SIGMA) -> Tensor:
-    """Draw one stochastic gate per entry of `mu`.
+    """Draw one stochastic gate per entry of `mu` ([1]_, equation 3; [2]_, equation 2).
 
     Parameters
     ----------
@@ -48,6 +41,13 @@ def sample_gates(mu: Tensor, noise: Tensor, sigma: float = SIGMA) -> Tensor:
     -------
     Tensor, shape of `mu`
         Gates in [0, 1].
+
+    References
+    ----------
+    .. [1] Yamada, Lindenbaum, Negahban, Kluger. "Feature Selection using Stochastic
+           Gates". ICML 2020.
+    .. [2] Yang, Lindenbaum, Kluger. "Locally Sparse Neural Networks for Tabular
+           Biomedical Data". ICML 2022.
     """
     # hardtanh(x, 0, 1) is clip(x, 0, 1) with a gradient that is computed in one pass.
     return F.hardtanh(torch.add(mu + 0.5, noise, alpha=sigma), 0.0, 1.0)
@@ -73,7 +73,8 @@ def open_probability(mu: Tensor, sigma: float = SIGMA) -> Tensor:
     """Probability that a stochastic gate is above 0, ``Phi((mu + 0.5) / sigma)``.
 
     Its mean over features and cells is the sparsity penalty of LSPIN: the
-    expected share of open gates, a smooth stand-in for counting them.
+    expected share of open gates, a smooth stand-in for counting them
+    ([1]_, equation 5; [2]_, equation 4).
 
     Parameters
     ----------
@@ -86,6 +87,13 @@ def open_probability(mu: Tensor, sigma: float = SIGMA) -> Tensor:
     -------
     Tensor, shape of `mu`
         Probabilities in [0, 1].
+
+    References
+    ----------
+    .. [1] Yamada, Lindenbaum, Negahban, Kluger. "Feature Selection using Stochastic
+           Gates". ICML 2020.
+    .. [2] Yang, Lindenbaum, Kluger. "Locally Sparse Neural Networks for Tabular
+           Biomedical Data". ICML 2022.
     """
     # Clipped at 6 standard deviations, where the probability is 0 or 1 to eight digits: the
     # tiny numbers of the gradient beyond would slow the processor down.

@@ -3,13 +3,6 @@
 On recorded cells nobody knows which measurements a prediction should rest on. Here
 it is known, because the problems are made, and it differs from sample to sample: a
 method that explains itself can be held to it.
-
-References
-----------
-.. [1] Yang, Lindenbaum, Kluger. "Locally Sparse Neural Networks for Tabular
-       Biomedical Data". ICML 2022. (Linear groups, E5.)
-.. [2] Yoon, Jordon, van der Schaar. "INVASE: Instance-wise Variable Selection using
-       Neural Networks". ICLR 2019. (Syn1 to Syn6.)
 """
 
 from __future__ import annotations
@@ -93,6 +86,11 @@ def linear_groups(
     -------
     Problem
         A regression with 2 relevant features in each sample.
+
+    References
+    ----------
+    .. [1] Yang, Lindenbaum, Kluger. "Locally Sparse Neural Networks for Tabular
+           Biomedical Data". ICML 2022.
     """
     rng = _generator(n_features, 4, random_state)
     first = rng.random(n) < 0.5
@@ -125,6 +123,11 @@ def e5(n: int, n_features: int = 21, random_state: int | np.random.Generator = 0
     -------
     Problem
         A regression with 3 relevant features in each sample, 5 in all.
+
+    References
+    ----------
+    .. [1] Yang, Lindenbaum, Kluger. "Locally Sparse Neural Networks for Tabular
+           Biomedical Data". ICML 2022.
     """
     rng = _generator(n_features, 21, random_state)
     X = rng.choice([-1.0, 1.0], size=(n, n_features))
@@ -140,7 +143,7 @@ def e5(n: int, n_features: int = 21, random_state: int | np.random.Generator = 0
 def syn(
     name: str, n: int, n_features: int = 11, random_state: int | np.random.Generator = 0
 ) -> Problem:
-    """Two classes whose odds follow one of three formulas ([2]_).
+    """Two classes whose odds follow one of three formulas ([1]_).
 
     All features are N(0, 1). The odds of class 0 are, with the names of `SYN_CASES`,
 
@@ -166,6 +169,11 @@ def syn(
     -------
     Problem
         A classification.
+
+    References
+    ----------
+    .. [1] Yoon, Jordon, van der Schaar. "INVASE: Instance-wise Variable Selection using
+           Neural Networks". ICLR 2019.
     """
     rng = _generator(n_features, 11, random_state)
     X = rng.standard_normal((n, n_features))
