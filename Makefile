@@ -1,8 +1,8 @@
 # make book    build the book: every chapter is executed     -> _build/html/index.html
 # make test    unit tests, then every chapter as a test
-# make results score LSPIN and its rivals on the real tables -> book/results
-# make ablation  what each part of the recipe is worth       -> book/results/ablation.json
-# make bench   measure how fast it is, side by side with others -> benchmarks/latest.json
+# make results score LSPIN and its rivals on the real tables -> lspin/studies/results
+# make ablation  what each part of the recipe is worth       -> lspin/studies/results/ablation.json
+# make bench   measure how fast it is, side by side with others -> lspin/studies/results/speed.json
 # make lint    style and types
 # make sync    bring notebooks and scripts of the chapters in step
 # make links   check every link of the book
@@ -49,12 +49,12 @@ test: $(READY)
 EVALUATE := PYTHONPATH=build/bench $(VENV) -m lspin evaluate
 
 results: $(READY) build/bench/.ready
-	$(EVALUATE) paper book/results/paper.json
-	$(EVALUATE) explanations book/results/explanations.json
-	$(EVALUATE) synthetic book/results/synthetic.json --repeats 1
-	$(EVALUATE) waveform book/results/waveform.json
-	$(EVALUATE) cohorts book/results/cohorts.json
-	$(EVALUATE) allen book/results/positive.json
+	$(EVALUATE) paper lspin/studies/results/paper.json
+	$(EVALUATE) explanations lspin/studies/results/explanations.json
+	$(EVALUATE) synthetic lspin/studies/results/synthetic.json --repeats 1
+	$(EVALUATE) waveform lspin/studies/results/waveform.json
+	$(EVALUATE) cohorts lspin/studies/results/cohorts.json
+	$(EVALUATE) allen lspin/studies/results/positive.json
 
 ablation: $(READY)
 	$(VENV) -W ignore benchmarks/ablation.py

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 from contextlib import ExitStack
-from pathlib import Path
 from unittest.mock import patch
 
 import numpy as np
@@ -23,10 +22,10 @@ from lspin import LSPINClassifier
 from lspin.evaluation import count_open, donor_folds, write_results
 from lspin.features import model_inputs
 from lspin.scores import expected_calibration_error
-from lspin.studies import authors_table
+from lspin.studies import RESULTS, authors_table
 from lspin.threads import n_workers
 
-OUTPUT = Path(__file__).parents[1] / "book" / "results" / "ablation.json"
+OUTPUT = RESULTS / "ablation.json"
 SEEDS = (100, 101)
 
 BUDGET = {"lam": 0.0, "max_open": 5}

@@ -1,6 +1,6 @@
 """Measure how fast lspin is: ratios, each measured side by side in one run.
 
-Run with `make bench`; prints a table and writes benchmarks/latest.json.
+Run with `make bench`; prints a table and writes lspin/studies/results/speed.json.
 """
 
 import importlib.metadata
@@ -29,6 +29,7 @@ from lspin.features import model_inputs
 from lspin.gates import SIGMA
 from lspin.network import GATE_HIDDEN, PREDICTOR_HIDDEN
 from lspin.path import LAMS, PACK_SIZE
+from lspin.studies import RESULTS
 from lspin.training import BATCH_SIZE, Member, fit_pack
 
 HERE = Path(__file__).parent
@@ -453,7 +454,7 @@ def main():
         print(f"\n{name}")
         for key, value in results[name].items():
             print(f"  {key:36} {value:.4g}" if isinstance(value, float) else f"  {key:36} {value}")
-    (HERE / "latest.json").write_text(json.dumps(results, indent=1, default=float) + "\n")
+    (RESULTS / "speed.json").write_text(json.dumps(results, indent=1, default=float) + "\n")
 
 
 if __name__ == "__main__":

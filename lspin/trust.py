@@ -135,7 +135,7 @@ def read_tables(path: Path) -> tuple[dict[str, pd.DataFrame], dict[str, Any]]:
     Parameters
     ----------
     path : Path
-        Such as ``book/results/explanations.json``.
+        Such as ``results_file("explanations")`` of `lspin.studies`.
 
     Returns
     -------

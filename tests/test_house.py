@@ -240,6 +240,25 @@ def test_every_page_is_there_once():
     assert notebooks_there == {page for page in pages if (ROOT / f"{page}.ipynb").exists()}
 
 
+def test_every_chapter_first_installs_what_it_lacks():
+    first = set()
+    imported = set()
+    for path in sorted((ROOT / "book").glob("*.ipynb")):
+        code = [
+            cell for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == "code"
+        ]
+        first.add(code[0].source)
+        assert "remove-cell" in code[0].metadata.tags
+        text = "\n".join(cell.source for cell in code)
+        imported |= set(re.findall(r"(?m)^(?:from|import) (\w+)", text))
+    (cell,) = first
+    needed = set(ast.literal_eval(re.search(r"NEEDED = (\(.*?\))", cell)[1]))
+    # What the package brings along, and what every notebook has.
+    always = {"joblib", "numpy", "pandas", "scipy", "sklearn", "torch"} | {"IPython", "matplotlib"}
+    assert imported - always - sys.stdlib_module_names <= needed
+    assert re.search(r"lspin\[(.*?)\]", cell)[1] == "book,rivals"
+
+
 def test_notebooks_equal_their_scripts_and_hold_no_outputs():
     assert notebooks.problems(ROOT / "book") == []
 

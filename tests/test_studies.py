@@ -15,7 +15,14 @@ from lspin.baselines import Contender
 from lspin.data import COHORTS
 from lspin.evaluation import read_results, write_results
 from lspin.features import model_inputs
-from lspin.studies import N_COMPONENTS, STUDIES, evaluate, study, with_and_without_waveform
+from lspin.studies import (
+    N_COMPONENTS,
+    STUDIES,
+    evaluate,
+    results_file,
+    study,
+    with_and_without_waveform,
+)
 
 
 def quick_models(seed=0):
@@ -137,4 +144,11 @@ def test_every_study_is_of_the_recorded_cells(real_data, monkeypatch, what, cell
 def test_make_results_runs_every_study():
     makefile = (Path(__file__).parents[1] / "Makefile").read_text()
     for what in STUDIES:
-        assert f"$(EVALUATE) {what} book/results/" in makefile
+        assert f"$(EVALUATE) {what} lspin/studies/results/" in makefile
+
+
+def test_recorded_results_are_found_by_name():
+    scores, about = read_results(results_file("positive"))
+    assert about["study"] == STUDIES["allen"] and "LSPIN" in set(scores["model"])
+    with pytest.raises(ValueError, match=r"one of \['ablation', .*'waveform'\], got 'papers'"):
+        results_file("papers")

@@ -27,6 +27,17 @@
 #
 # - **Time to learn**: 20 minutes
 
+# %% tags=["remove-cell"]
+# Installs what is missing, as on Colab; where everything is there it does nothing.
+import subprocess
+import sys
+from importlib.util import find_spec
+
+NEEDED = ("lspin", "altair", "distributed", "interpret", "ipywidgets", "lightgbm", "vl_convert")
+if not all(map(find_spec, NEEDED)):
+    pip = [sys.executable, "-m", "pip", "install", "--quiet"]
+    subprocess.run([*pip, "lspin[book,rivals]"], check=True)
+
 # %%
 import hashlib
 

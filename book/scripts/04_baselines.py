@@ -27,9 +27,18 @@
 #
 # - **Time to learn**: 45 minutes
 
-# %%
-from pathlib import Path
+# %% tags=["remove-cell"]
+# Installs what is missing, as on Colab; where everything is there it does nothing.
+import subprocess
+import sys
+from importlib.util import find_spec
 
+NEEDED = ("lspin", "altair", "distributed", "interpret", "ipywidgets", "lightgbm", "vl_convert")
+if not all(map(find_spec, NEEDED)):
+    pip = [sys.executable, "-m", "pip", "install", "--quiet"]
+    subprocess.run([*pip, "lspin[book,rivals]"], check=True)
+
+# %%
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
@@ -53,6 +62,7 @@ from lspin.evaluation import (
 from lspin.features import AUTHORS_FEATURES, ENGINEERED_FEATURES, model_inputs
 from lspin.nested import search
 from lspin.plots import name_source, plot_score_by_gates
+from lspin.studies import results_file
 
 cells = load_cells()
 print(cells.banner())
@@ -190,7 +200,6 @@ with pd.option_context("display.max_colwidth", None):
 #   ({doc}`03_training`).
 
 # %%
-results = Path("results") if Path("results").is_dir() else Path("book/results")
 
 
 def recorded_on(about):
@@ -200,7 +209,7 @@ def recorded_on(about):
 
 def read(name):
     """Read what was recorded, and say on what and how."""
-    recorded, about = read_results(results / f"{name}.json")
+    recorded, about = read_results(results_file(name))
     print(recorded_on(about))
     print(f"{about['protocol']}; {about['compute_time_s'] / 3600:.1f} hours of one processor.")
     return recorded, about
@@ -337,7 +346,7 @@ print(f"LSPIN: {calibration['LSPIN']:.3f}, place {place} of {len(calibration)}")
 # something.
 
 # %%
-ablation, about_ablation = read_results(results / "ablation.json")
+ablation, about_ablation = read_results(results_file("ablation"))
 print(recorded_on(about_ablation))
 print(about_ablation["protocol"])
 columns = ["macro_f1", "accuracy", "ece", "open_gates", "open_gates_union"]

@@ -28,6 +28,17 @@
 #
 # - **Time to learn**: 30 minutes
 
+# %% tags=["remove-cell"]
+# Installs what is missing, as on Colab; where everything is there it does nothing.
+import subprocess
+import sys
+from importlib.util import find_spec
+
+NEEDED = ("lspin", "altair", "distributed", "interpret", "ipywidgets", "lightgbm", "vl_convert")
+if not all(map(find_spec, NEEDED)):
+    pip = [sys.executable, "-m", "pip", "install", "--quiet"]
+    subprocess.run([*pip, "lspin[book,rivals]"], check=True)
+
 # %%
 import matplotlib.pyplot as plt
 import numpy as np

@@ -25,11 +25,21 @@
 #
 # - **Time to learn**: 20 minutes
 
+# %% tags=["remove-cell"]
+# Installs what is missing, as on Colab; where everything is there it does nothing.
+import subprocess
+import sys
+from importlib.util import find_spec
+
+NEEDED = ("lspin", "altair", "distributed", "interpret", "ipywidgets", "lightgbm", "vl_convert")
+if not all(map(find_spec, NEEDED)):
+    pip = [sys.executable, "-m", "pip", "install", "--quiet"]
+    subprocess.run([*pip, "lspin[book,rivals]"], check=True)
+
 # %%
 import json
 import tempfile
 import time
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -39,6 +49,7 @@ from joblib import Memory, parallel_config
 
 from lspin import load_cells, lspin_path
 from lspin.features import model_inputs
+from lspin.studies import results_file
 from lspin.threads import one_torch_thread
 from lspin.training import Member, fit_pack
 
@@ -93,7 +104,7 @@ packs.rename_axis("networks in the pack").to_frame().round(3)
 # counts processor time of one pack.
 
 # %%
-bench = json.loads(Path("../benchmarks/latest.json").read_text())
+bench = json.loads(results_file("speed").read_text())
 print(f"recorded on {bench['cells']} cells, {bench['cpus']} CPUs, torch {bench['torch']}")
 undone = pd.Series(bench["one idea undone"]).drop("shipped_s")
 together = bench["two fits at once"]

@@ -34,9 +34,18 @@
 #
 # - **Time to learn**: 45 minutes
 
-# %%
-from pathlib import Path
+# %% tags=["remove-cell"]
+# Installs what is missing, as on Colab; where everything is there it does nothing.
+import subprocess
+import sys
+from importlib.util import find_spec
 
+NEEDED = ("lspin", "altair", "distributed", "interpret", "ipywidgets", "lightgbm", "vl_convert")
+if not all(map(find_spec, NEEDED)):
+    pip = [sys.executable, "-m", "pip", "install", "--quiet"]
+    subprocess.run([*pip, "lspin[book,rivals]"], check=True)
+
+# %%
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
@@ -64,6 +73,7 @@ from lspin.leakage import GATES_ALONE, MEAN_GATES, NOTHING, OTHER_GATES, OTHER_V
 from lspin.plots import name_source
 from lspin.recovery import gated, recovery
 from lspin.stability import agreement, nearest, open_sets, strongest_sets, to_groups
+from lspin.studies import results_file
 from lspin.synthetic import linear_groups
 from lspin.trust import FEW, examined, read_tables, sealed
 
@@ -113,8 +123,7 @@ plt.show()
 # - **false**: which share of the features named does not matter.
 
 # %%
-results = Path("results") if Path("results").is_dir() else Path("book/results")
-made_up, about_made_up = read_results(results / "synthetic.json")
+made_up, about_made_up = read_results(results_file("synthetic"))
 print(about_made_up["protocol"])
 made_up["task"] = made_up["problem"] + ", " + made_up["d"].astype(str) + " features"
 of_task = made_up.pivot_table(["tpr", "fdr"], "task", "method", sort=False)
@@ -187,7 +196,7 @@ pd.DataFrame(
 # ones, whatever source you run this chapter on.
 
 # %%
-tables, about = read_tables(results / "explanations.json")
+tables, about = read_tables(results_file("explanations"))
 recorded_on = "Recorded on the " + about["banner"].removeprefix("Source: ")
 print(recorded_on)
 for name, model in about["models"].items():

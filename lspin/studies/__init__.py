@@ -1,7 +1,7 @@
 """The recorded studies: which tables of cells, which models, and where the scores come from.
 
 `study` runs the full protocol on recorded cells; ``make results`` keeps what it returns in
-``book/results``.
+``lspin/studies/results``, as a part of the package, where `results_file` finds it.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import platform
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -27,6 +28,9 @@ from lspin.data.tables import Cells, Spikes
 from lspin.evaluation import describe_cells
 from lspin.features import model_inputs
 from lspin.nested import INNER_FOLDS, OUTER_FOLDS, nested_cross_validate
+
+RESULTS = Path(__file__).with_name("results")
+"""The folder of the recorded results."""
 
 N_COMPONENTS = 10
 """Principal components that stand for a spike's waveform."""
@@ -48,6 +52,38 @@ _PACKAGES = ("numpy", "pandas", "scikit-learn", "torch", "lightgbm", "interpret-
 
 Table = tuple[Cells, BaseEstimator]
 """Cells with donors, and the transformer from their table to standardised inputs."""
+
+
+def results_file(name: str) -> Path:
+    """Return the file of a recorded result.
+
+    Parameters
+    ----------
+    name : str
+        Such as "paper", the full protocol on the authors' table, or "speed", the benchmark.
+
+    Returns
+    -------
+    Path
+        For `~lspin.evaluation.read_results`, or `~lspin.trust.read_tables` for "explanations".
+
+    Raises
+    ------
+    ValueError
+        If nothing of this name was recorded.
+
+    Examples
+    --------
+    >>> from lspin.evaluation import read_results
+    >>> scores, about = read_results(results_file("paper"))
+    >>> about["study"]
+    'the 41 features published with Ophir et al. (2023), complete rows'
+    """
+    path = RESULTS / f"{name}.json"
+    if not path.is_file():
+        known = sorted(file.stem for file in RESULTS.glob("*.json"))
+        raise ValueError(f"name must be one of {known}, got {name!r}.")
+    return path
 
 
 def study(
