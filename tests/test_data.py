@@ -3,18 +3,21 @@
 import hashlib
 import io
 import json
+import re
 import socket
 import threading
 import time
 import urllib.parse
+import warnings
 import zipfile
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from lspin.data import COHORTS, allen, data_dir, load_cells, load_spikes, paper
+from lspin.data import COHORTS, allen, client, data_dir, download, load_cells, load_spikes, paper
 from lspin.data.tables import (
     CLASSES,
     CRE_LINE_CLASS,
@@ -65,7 +68,15 @@ def made_up_features():
     for specimen, *_ in reversed(CELLS):  # not in the order of the cells
         values = rng.normal(size=len(RELEASED_FEATURES)).tolist()
         row = dict(zip(RELEASED_FEATURES, values, strict=True))
-        rows.append({**row, "specimen_id": specimen, "adaptation": None, "has_burst": False})
+        rows.append(
+            {
+                **row,
+                "id": -specimen,
+                "specimen_id": specimen,
+                "adaptation": None,
+                "has_burst": False,
+            }
+        )
     return rows
 
 
@@ -133,7 +144,13 @@ def serve():
 def rma(path):
     """Answer an RMA query as the Allen server does."""
     rows = made_up_cells() if "ApiCellTypesSpecimenDetail" in path else made_up_features()
-    return json.dumps({"success": True, "num_rows": len(rows), "msg": rows}).encode()
+    options = dict(re.findall(r"\[(\w+)\$eq'?(\w+)'?\]", path))
+    start, n_rows = int(options.get("start_row", 0)), options["num_rows"]
+    if "order" in options:
+        rows.sort(key=lambda row: row[options["order"]])
+    page = rows[start:] if n_rows == "all" else rows[start : start + int(n_rows)]
+    envelope = {"success": True, "id": 0, "start_row": start, "num_rows": len(page)}
+    return json.dumps({**envelope, "total_rows": len(rows), "msg": page}).encode()
 
 
 # ---------------------------------------------------------------- cohorts and records
@@ -385,13 +402,15 @@ def test_doubled_specimen_is_refused(tmp_path):
 # ---------------------------------------------------------------- fetching Allen tables
 
 
-@pytest.fixture
-def quick(monkeypatch):
-    """AllenSDK, short waits, and no timeout left behind."""
-    pytest.importorskip("allensdk", reason="downloading the Allen tables needs AllenSDK")
-    monkeypatch.setattr(allen, "_BACKOFF_S", 0.0)
-    monkeypatch.setattr(allen, "_READ_TIMEOUT_S", 0.3)
-    yield
+@pytest.fixture(params=["allensdk", "https"])
+def quick(request, monkeypatch):
+    """Each client in turn, short waits, and no timeout left behind."""
+    if request.param == "allensdk" and not download.has_allensdk():
+        pytest.skip("AllenSDK is not installed")
+    monkeypatch.setattr(download, "has_allensdk", lambda: request.param == "allensdk")
+    monkeypatch.setattr(download, "BACKOFF_S", 0.0)
+    monkeypatch.setattr(download, "READ_TIMEOUT_S", 0.3)
+    yield request.param
     assert socket.getdefaulttimeout() is None
 
 
@@ -399,28 +418,23 @@ def quick(monkeypatch):
 def test_fetch_allen(serve, quick, tmp_path):
     server = serve(lambda handler, path: handler.send(rma(path)))
     allen.fetch(tmp_path, verbose=0, base_uri=server.url)
-    assert files_in(tmp_path) == [
-        "allen_cell_types/cells.json",
-        "allen_cell_types/ephys_features.csv",
-        "allen_cell_types/manifest.json",
-    ]
+    files = files_in(tmp_path)
+    if quick == "allensdk":
+        files.remove("allen_cell_types/manifest.json")
+    assert files == ["allen_cell_types/cells.json", "allen_cell_types/ephys_features.csv"]
     fetched = load_cells("allen", "all", data_dir=tmp_path)
     written = load_cells("allen", "all", data_dir=write_tables(tmp_path / "by hand"))
     pd.testing.assert_frame_equal(fetched.X, written.X)
     path = tmp_path / allen.FOLDER / allen.CELLS_FILE
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
     assert fetched.provenance["tables"][allen.CELLS_FILE] == digest
-    # AllenSDK itself reads the folder without a network.
-    CellTypesCache = allen.import_cell_types_cache()
-
-    manifest = tmp_path / allen.FOLDER / "manifest.json"
-    cache = CellTypesCache(manifest_file=str(manifest), base_uri="http://127.0.0.1:1")
-    assert len(cache.get_ephys_features()) == len(CELLS)
     # What is there is kept; what is broken is fetched again.
     allen.fetch(tmp_path, verbose=0, base_uri=server.url)
     assert len(server.requests) == 2
     path.write_text("[]")
-    allen.fetch(tmp_path, verbose=0, base_uri=server.url)
+    with pytest.warns(UserWarning, match=r"fetched again.*cells\.json\.old"):
+        allen.fetch(tmp_path, verbose=0, base_uri=server.url)
+    assert path.with_name("cells.json.old").read_text() == "[]"
     assert hashlib.sha256(path.read_bytes()).hexdigest() == digest
 
 
@@ -476,6 +490,95 @@ def test_fetch_allen_leaves_nothing_of_a_bad_answer(serve, quick, tmp_path, answ
     assert time.monotonic() - start < 10
     assert server.url in str(error.value)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_both_clients_write_the_same_files_page_by_page_or_at_once(
+    serve, quick, tmp_path, monkeypatch
+):
+    program = tmp_path / "client.py"  # pages of three rows
+    source = Path(client.__file__).read_text(encoding="utf-8")
+    program.write_text(source.replace("_PAGE_ROWS = 5000", "_PAGE_ROWS = 3"))
+    monkeypatch.setattr(client, "__file__", str(program))
+    server = serve(lambda handler, path: handler.send(rma(path)))
+    allen.fetch(tmp_path / "fetched", verbose=0, base_uri=server.url)
+    assert len(server.requests) == (2 if quick == "allensdk" else 6)
+    fetched = allen.read_tables(tmp_path / "fetched")
+    written = allen.read_tables(write_tables(tmp_path / "by hand"))
+    for one, other in zip(fetched, written, strict=True):
+        pd.testing.assert_frame_equal(one.sort_index(), other.sort_index())
+
+
+def test_allensdk_reads_what_plain_https_wrote(tmp_path, serve, monkeypatch):
+    if not download.has_allensdk():
+        pytest.skip("AllenSDK is not installed")
+    monkeypatch.setattr(download, "has_allensdk", lambda: False)
+    server = serve(lambda handler, path: handler.send(rma(path)))
+    allen.fetch(tmp_path, verbose=0, base_uri=server.url)
+    manifest = tmp_path / allen.FOLDER / "manifest.json"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # deprecations of AllenSDK's dependencies
+        cache = client.import_cell_types_cache()(
+            manifest_file=str(manifest), base_uri="http://127.0.0.1:1"
+        )
+    assert len(cache.get_ephys_features()) == len(cache.get_cells(simple=False)) == len(CELLS)
+
+
+@pytest.mark.parametrize("error", ["RuntimeError('no GPU')", "ImportError('libx.so')"])
+def test_broken_allensdk_is_named_and_done_without(serve, tmp_path, monkeypatch, error):
+    (tmp_path / "site" / "allensdk").mkdir(parents=True)
+    (tmp_path / "site" / "allensdk" / "__init__.py").write_text(f"raise {error}")
+    monkeypatch.syspath_prepend(tmp_path / "site")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path / "site"))
+    server = serve(lambda handler, path: handler.send(rma(path)))
+    with pytest.warns(UserWarning, match=r"AllenSDK.*does not work here.*(GPU|libx)") as record:
+        allen.fetch(tmp_path / "data", verbose=0, base_uri=server.url)
+    assert len(record) == 1
+    assert len(load_cells("allen", "all", data_dir=tmp_path / "data")) == 4
+
+
+def drip(handler, path):
+    """Send a byte now and then, each too early for a timeout to notice."""
+    handler.send_response(200)
+    handler.send_header("Content-Length", "1000000")
+    handler.end_headers()
+    while not handler.server.stop.wait(0.1):
+        handler.wfile.write(b" ")
+
+
+def test_server_that_sends_byte_by_byte_is_given_up(serve, quick, tmp_path, monkeypatch):
+    monkeypatch.setattr(download, "LIMIT_S", 4.0)  # importing AllenSDK takes 2 s of it
+    server = serve(drip)
+    with pytest.raises(ConnectionError, match=r"did not send cells\.json within 4 s. Try again"):
+        allen.fetch(tmp_path, verbose=0, base_uri=server.url)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_redirect_is_followed(serve, quick, tmp_path):
+    def respond(handler, path):
+        if path.startswith("/moved"):
+            return handler.send(rma(path))
+        handler.send_response(302)
+        handler.send_header("Location", f"/moved{handler.path}")
+        handler.send_header("Content-Length", "0")
+        handler.end_headers()
+
+    allen.fetch(tmp_path, verbose=0, base_uri=serve(respond).url)
+    assert len(load_cells("allen", "all", data_dir=tmp_path)) == 4
+
+
+@pytest.mark.parametrize(
+    ("second_page", "message"), [(0, "it sent 3 of 7 rows"), (3, "it sent rows twice")]
+)
+def test_incomplete_pages_are_refused(serve, monkeypatch, tmp_path, second_page, message):
+    def respond(handler, path):  # whatever page is asked for, it is the first
+        answer = json.loads(rma(path.replace("start_row$eq3", "start_row$eq0")))
+        answer["msg"] = answer["msg"][: second_page if "start_row$eq3" in path else 3]
+        handler.send(json.dumps(answer).encode())
+
+    monkeypatch.setattr(download, "has_allensdk", lambda: False)
+    monkeypatch.setattr(download, "BACKOFF_S", 0.0)
+    with pytest.raises(ConnectionError, match=message):
+        allen.fetch(tmp_path, verbose=0, base_uri=serve(respond).url)
 
 
 def test_unreachable_server_fails_at_once(tmp_path):

@@ -126,7 +126,7 @@ def load_cells(
     if not allen.has_tables(folder):
         try:
             allen.fetch(folder, verbose)
-        except (OSError, ImportError) as error:
+        except OSError as error:
             if source == "allen":
                 raise
             _warn_twin("The Allen tables", error)

@@ -1,13 +1,11 @@
-"""The Allen Cell Types Database: two tables, read offline or fetched by AllenSDK.
+"""The Allen Cell Types Database: two tables, checked whenever they are read.
 
 ``cells.json`` (RMA model ``ApiCellTypesSpecimenDetail``) says what each cell is;
 ``ephys_features.csv`` (RMA model ``EphysFeature``) holds its electrophysiology
 features. Both lie in ``allen_cell_types/`` of the data folder exactly as
 AllenSDK's ``CellTypesCache`` caches them.
 
-AllenSDK is needed to download, and is imported only then. Reading needs pandas
-alone, so that tables fetched once can be used on Pythons that AllenSDK does not
-support, and without its 1.5 s import.
+How they come over the network is in :mod:`lspin.data.download`; reading needs pandas alone.
 
 Use of the data is under the Allen Institute's terms of use: cite it; it is for
 non-commercial use.
@@ -17,23 +15,14 @@ from __future__ import annotations
 
 import json
 import os
-import socket
-import tempfile
-import time
 import warnings
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
-from functools import partial
-from http.client import HTTPException
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
-from urllib.parse import urlsplit
-from urllib.request import getproxies, proxy_bypass
 
-import numpy as np
 import pandas as pd
-from tqdm import tqdm
 
+from lspin.data.client import CELLS_FILE, FEATURES_FILE
+from lspin.data.download import check_reachable, fetch_allen_tables, put_in_place, staging
 from lspin.data.tables import (
     RELEASED_FEATURES,
     Cells,
@@ -44,14 +33,6 @@ from lspin.data.tables import (
 
 BASE_URI = "https://api.brain-map.org"
 FOLDER = "allen_cell_types"
-CELLS_FILE = "cells.json"
-FEATURES_FILE = "ephys_features.csv"
-_FILES = (CELLS_FILE, FEATURES_FILE, "manifest.json")
-
-_TRIES = 3
-_CONNECT_TIMEOUT_S = 5.0
-_READ_TIMEOUT_S = 60.0
-_BACKOFF_S = 2.0
 
 _COLUMN_NAMES = {
     "specimen__id": "specimen_id",
@@ -189,7 +170,8 @@ def checksums(data_dir: Path) -> dict[str, str]:
 def fetch(data_dir: Path, verbose: int = 1, base_uri: str = BASE_URI) -> None:
     """Download both tables into the data folder, whole or not at all.
 
-    Usable tables that are already there are kept.
+    Usable tables that are already there are kept. A broken one is replaced, and kept beside its
+    successor as ``NAME.old``.
 
     Parameters
     ----------
@@ -204,13 +186,8 @@ def fetch(data_dir: Path, verbose: int = 1, base_uri: str = BASE_URI) -> None:
     ------
     ConnectionError
         If the server cannot be reached, or its answer is not a usable table.
-    ImportError
-        If AllenSDK is not installed.
-
-    Notes
-    -----
-    AllenSDK's queries have no timeout and write in place, so the tables are
-    fetched into a folder beside the destination, checked there, and then moved.
+    OSError
+        If the data folder cannot be written to.
     """
     if has_tables(data_dir):
         try:
@@ -218,104 +195,21 @@ def fetch(data_dir: Path, verbose: int = 1, base_uri: str = BASE_URI) -> None:
             return
         except ValueError:  # broken: fetch them again
             pass
-    _check_reachable(base_uri)
-    data_dir.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=data_dir, prefix=".lspin-") as name:
-        temporary = Path(name)
-        _download(temporary / FOLDER, base_uri, verbose)
+    check_reachable(base_uri)
+    with staging(data_dir) as temporary:
+        fetch_allen_tables(temporary / FOLDER, base_uri, verbose)
         try:
-            read_tables(temporary)
+            with warnings.catch_warnings():  # said when the tables are read from their place
+                warnings.simplefilter("ignore")
+                read_tables(temporary)
         except ValueError as error:
-            problem = str(error).split(". Delete this file")[0].replace(name + os.sep, "")
+            problem = str(error).split(". Delete this file")[0].replace(f"{temporary}{os.sep}", "")
             raise ConnectionError(
                 f"{base_uri} sent tables that cannot be used: {problem}. Try again later."
             ) from error
         (data_dir / FOLDER).mkdir(exist_ok=True)
-        for file in _FILES:
-            os.replace(temporary / FOLDER / file, data_dir / FOLDER / file)
-
-
-def _download(folder: Path, base_uri: str, verbose: int) -> None:
-    """Let AllenSDK cache both tables in ``folder``."""
-    with warnings.catch_warnings():
-        # AllenSDK's dependencies announce their own deprecations on import.
-        warnings.simplefilter("ignore")
-        try:
-            CellTypesCache = import_cell_types_cache()
-        except ImportError as error:
-            raise ImportError(
-                "Downloading the Allen tables needs AllenSDK: run `pip install allensdk`, or fetch "
-                "them on another machine and point LSPIN_DATA_DIR at their folder."
-            ) from error
-        cache = CellTypesCache(manifest_file=str(folder / "manifest.json"), base_uri=base_uri)
-        steps: dict[str, Callable[[], Any]] = {
-            CELLS_FILE: partial(cache.get_cells, simple=False),
-            FEATURES_FILE: cache.get_ephys_features,
-        }
-        with (
-            tqdm(
-                steps.items(), desc="Allen Cell Types", unit="table", disable=not verbose
-            ) as progress,
-            _socket_timeout(_READ_TIMEOUT_S),
-        ):
-            for file, query in progress:
-                progress.set_postfix_str(file)
-                _retry(query, folder / file, f"{base_uri} did not send {file}")
-
-
-def import_cell_types_cache() -> type:
-    """Import AllenSDK's ``CellTypesCache``, also with numpy 2."""
-    # AllenSDK 2.16.2, its newest release, asks for numpy 1. The one thing it misses in numpy 2 is
-    # this name, which moved.
-    vars(np).setdefault("VisibleDeprecationWarning", np.exceptions.VisibleDeprecationWarning)
-    from allensdk.core.cell_types_cache import CellTypesCache
-
-    return CellTypesCache
-
-
-def _retry(query: Callable[[], Any], path: Path, problem: str) -> None:
-    """Call ``query``, which caches its answer at ``path``, up to three times."""
-    for attempt in range(_TRIES):
-        # AllenSDK caches even an answer it cannot use, and would read it back.
-        path.unlink(missing_ok=True)
-        try:
-            query()
-            return
-        # A truncated or HTML answer is a ValueError of the JSON reader, an answer of
-        # another shape a KeyError or TypeError of AllenSDK; a connection cut in the
-        # middle is an HTTPException.
-        except (OSError, ValueError, KeyError, TypeError, AttributeError, HTTPException) as error:
-            last = f"{type(error).__name__}: {error}"
-        if attempt < _TRIES - 1:
-            time.sleep(_BACKOFF_S * 2**attempt)
-    raise ConnectionError(f"{problem} in {_TRIES} tries (last: {last}). Try again later.")
-
-
-def _check_reachable(base_uri: str) -> None:
-    """Fail within seconds on a machine without a network.
-
-    Behind a proxy only the proxy can tell, so the check is left to the download.
-    """
-    address = urlsplit(base_uri)
-    host = address.hostname or ""
-    if address.scheme in getproxies() and not proxy_bypass(host):
-        return
-    port = address.port or (443 if address.scheme == "https" else 80)
-    try:
-        socket.create_connection((host, port), timeout=_CONNECT_TIMEOUT_S).close()
-    except OSError as error:
-        raise ConnectionError(f"{base_uri} cannot be reached ({error}).") from error
-
-
-@contextmanager
-def _socket_timeout(seconds: float) -> Iterator[None]:
-    """Give every new socket a timeout, and restore the old default afterwards."""
-    before = socket.getdefaulttimeout()
-    socket.setdefaulttimeout(seconds)
-    try:
-        yield
-    finally:
-        socket.setdefaulttimeout(before)
+        for file in sorted((temporary / FOLDER).iterdir()):
+            put_in_place(file, data_dir / FOLDER / file.name)
 
 
 def _need_columns(path: Path, table: pd.DataFrame, needed: Iterable[str]) -> None:

@@ -1,0 +1,185 @@
+"""A program that asks the Allen server for one table: by AllenSDK, or by plain HTTPS.
+
+It runs in a process of its own (:mod:`lspin.data.download` starts it), because AllenSDK knows no
+timeout, and because no timeout ends an answer that comes byte by byte: after ``limit_s`` the
+process simply ends. That is also why this file imports nothing of lspin.
+
+Both clients make the same two queries and write the same files. AllenSDK asks for all rows at
+once; plain HTTPS asks page by page and counts them.
+"""
+
+from __future__ import annotations
+
+import csv
+import errno
+import json
+import os
+import sys
+import threading
+import time
+from collections.abc import Callable
+from http.client import HTTPException
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+CELLS_FILE = "cells.json"
+FEATURES_FILE = "ephys_features.csv"
+
+# How the process ends. Any other exit status means that the client itself is broken.
+SERVER_FAILED, DISK_FAILED, TIMED_OUT = 3, 4, 5
+
+DISK_ERRORS = frozenset(
+    getattr(errno, name)
+    for name in ("ENOSPC", "EDQUOT", "EROFS", "EACCES", "EPERM", "EEXIST", "ENOTDIR", "EIO")
+    if hasattr(errno, name)
+)
+"""Error numbers that no second try can cure: the disk is full, read-only, not ours."""
+
+_TRIES = 3
+_CONNECT_TIMEOUT_S = 5.0
+_PAGE_ROWS = 5000
+
+_QUERIES = {  # file: model, criteria, the column with the id of a row
+    CELLS_FILE: ("ApiCellTypesSpecimenDetail", "", "specimen__id"),
+    FEATURES_FILE: ("EphysFeature", "rma::criteria,specimen(ephys_result[failed$eqfalse]),", "id"),
+}
+
+
+def import_cell_types_cache() -> type:
+    """Import AllenSDK's ``CellTypesCache``, also with numpy 2."""
+    import numpy as np
+
+    # AllenSDK 2.16.2, its newest release, asks for numpy 1. The one thing it misses in numpy 2 is
+    # this name, which moved.
+    vars(np).setdefault("VisibleDeprecationWarning", np.exceptions.VisibleDeprecationWarning)
+    from allensdk.core.cell_types_cache import CellTypesCache
+
+    return CellTypesCache
+
+
+def by_allensdk(path: Path, base_uri: str, read_timeout_s: float) -> Callable[[], Any]:
+    """Return the query that lets AllenSDK cache the table at ``path``."""
+    import socket
+
+    cache = import_cell_types_cache()(
+        manifest_file=str(path.with_name("manifest.json")), base_uri=base_uri
+    )
+    socket.setdefaulttimeout(read_timeout_s)  # AllenSDK sets none
+    if path.name == CELLS_FILE:
+        return lambda: cache.get_cells(simple=False)
+    return cache.get_ephys_features
+
+
+def by_https(path: Path, base_uri: str, read_timeout_s: float) -> Callable[[], Any]:
+    """Return the query that writes the table to ``path`` as AllenSDK would."""
+    import requests
+
+    model, criteria, key = _QUERIES[path.name]
+    timeout = (_CONNECT_TIMEOUT_S, read_timeout_s)
+
+    def ask(start: int) -> tuple[list[dict[str, Any]], int]:
+        query = (
+            f"model::{model},{criteria}"
+            f"rma::options[num_rows$eq{_PAGE_ROWS}][start_row$eq{start}][order$eq'{key}']"
+        )
+        url = f"{base_uri}/api/v2/data/query.json?q={quote(query, safe=':$,')}"
+        response = requests.get(url, timeout=timeout)
+        response.raise_for_status()
+        return _rows_of(response.content)
+
+    def query() -> None:
+        rows, total = ask(0)
+        while len(rows) < total:
+            page, total = ask(len(rows))
+            if not page:
+                raise ValueError(f"it sent {len(rows)} of {total} rows")
+            rows += page
+        if len({row[key] for row in rows}) != len(rows):
+            raise ValueError("it sent rows twice")
+        _write(path, rows)
+
+    return query
+
+
+def _rows_of(content: bytes) -> tuple[list[dict[str, Any]], int]:
+    """Return the rows in an answer of the server, and how many rows there are in all."""
+    if not content.lstrip().startswith(b"{"):  # such as the login page of a hotel's network
+        raise ValueError(f"the answer is not JSON but {content[:40]!r}")
+    answer = json.loads(content)
+    if answer["success"] is not True:
+        raise ValueError(f"it says {answer['msg']!r}")
+    return answer["msg"], answer["total_rows"]
+
+
+def _write(path: Path, rows: list[dict[str, Any]]) -> None:
+    """Write the rows in the layout of AllenSDK's cache."""
+    if path.name == CELLS_FILE:
+        path.write_text(json.dumps(rows, indent=2), encoding="utf-8")
+        return
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, fieldnames=list(rows[0]), quoting=csv.QUOTE_ALL)
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def _retry(query: Callable[[], Any], path: Path, backoff_s: float) -> None:
+    """Call ``query``, which writes its answer to ``path``, up to three times."""
+    for attempt in range(_TRIES):
+        # AllenSDK caches even an answer it cannot use, and would read it back.
+        path.unlink(missing_ok=True)
+        try:
+            query()
+            return
+        # A truncated or HTML answer is a ValueError of the JSON reader, an answer of
+        # another shape one of the next four; a connection cut in the middle is an HTTPException.
+        except (
+            OSError,
+            ValueError,
+            LookupError,
+            TypeError,
+            AttributeError,
+            HTTPException,
+        ) as error:
+            if isinstance(error, OSError) and error.errno in DISK_ERRORS:
+                raise
+            last = f"{type(error).__name__}: {error}"
+        if attempt < _TRIES - 1:
+            time.sleep(backoff_s * 2**attempt)
+    raise ConnectionError(f"in {_TRIES} tries (last: {last})")
+
+
+def main(client: str, path: str, base_uri: str, limits_s: str) -> None:
+    """Fetch one table.
+
+    Parameters
+    ----------
+    client : {"allensdk", "https"}
+    path : str
+        The file to write; its name says which table.
+    base_uri : str
+        The server.
+    limits_s : str
+        Seconds, with commas between: until this process ends, until a silent server is given
+        up, and between the first two tries.
+    """
+    limit_s, read_timeout_s, backoff_s = map(float, limits_s.split(","))
+    watchdog = threading.Timer(limit_s, os._exit, [TIMED_OUT])
+    watchdog.daemon = True
+    watchdog.start()
+    by = {"allensdk": by_allensdk, "https": by_https}[client]
+    try:
+        Path(path).parent.mkdir(exist_ok=True)
+        _retry(by(Path(path), base_uri, read_timeout_s), Path(path), backoff_s)
+    except ConnectionError as error:
+        print(" ".join(str(error).split()), file=sys.stderr)
+        sys.exit(SERVER_FAILED)
+    except OSError as error:
+        if error.errno not in DISK_ERRORS:
+            raise
+        print(error.errno, file=sys.stderr)
+        sys.exit(DISK_FAILED)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,203 @@
+"""How files come over the network: within a time limit, whole or not at all.
+
+What is fetched goes into a temporary folder beside its destination, is checked there, and is then
+moved. A file that was there and is different is kept aside.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import count
+from pathlib import Path
+from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
+
+from tqdm import tqdm
+
+from lspin.data import client
+
+LIMIT_S = 300.0
+"""How long both Allen tables together may take."""
+
+READ_TIMEOUT_S = 60.0
+BACKOFF_S = 2.0
+_CONNECT_TIMEOUT_S = 5.0
+
+_PREFIX = ".lspin-"
+_STALE_S = 24 * 3600.0
+
+
+class _BrokenClient(Exception):
+    """The client ended without saying what the server did."""
+
+
+def has_allensdk() -> bool:
+    """Tell whether AllenSDK is installed (not whether it works)."""
+    return importlib.util.find_spec("allensdk") is not None
+
+
+def fetch_allen_tables(folder: Path, base_uri: str, verbose: int = 1) -> None:
+    """Download both Allen tables, by AllenSDK if it is installed and works, else by plain HTTPS.
+
+    Parameters
+    ----------
+    folder : Path
+        Where the files go.
+    base_uri : str
+        The server.
+    verbose : int
+        0 shows no progress.
+
+    Raises
+    ------
+    ConnectionError
+        If the server does not send both tables within :data:`LIMIT_S` seconds.
+    OSError
+        If the folder cannot be written to.
+    """
+    name = "allensdk" if has_allensdk() else "https"
+    end = time.monotonic() + LIMIT_S
+    files = (client.CELLS_FILE, client.FEATURES_FILE)
+    with tqdm(files, desc="Allen Cell Types", unit="table", disable=not verbose) as progress:
+        for file in progress:
+            progress.set_postfix_str(file)
+            try:
+                _run(name, folder / file, base_uri, end)
+            except _BrokenClient as error:
+                if name == "https":
+                    raise ConnectionError(f"{base_uri} could not be asked ({error}).") from error
+                warnings.warn(
+                    f"AllenSDK is installed but does not work here ({error}). The tables are "
+                    "fetched without it. To be rid of this message, repair or uninstall AllenSDK.",
+                    UserWarning,
+                    stacklevel=2,
+                )
+                name = "https"
+                _run(name, folder / file, base_uri, end)
+
+
+def _run(name: str, path: Path, base_uri: str, end: float) -> None:
+    """Let a client fetch one table in a process of its own, which ends at time ``end``."""
+    limits_s = (max(end - time.monotonic(), 0.0), READ_TIMEOUT_S, BACKOFF_S)
+    # -P: the modules beside the program must not hide others of the same names.
+    command = [sys.executable, "-P", "-W", "ignore", client.__file__]
+    done = subprocess.run(
+        [*command, name, str(path), base_uri, ",".join(map(str, limits_s))],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        encoding="utf-8",
+        errors="replace",
+    )
+    if done.returncode == 0:
+        return
+    why = (done.stderr.strip().splitlines() or [f"exit status {done.returncode}"])[-1]
+    if done.returncode == client.TIMED_OUT:
+        raise ConnectionError(
+            f"{base_uri} did not send {path.name} within {LIMIT_S:g} s. Try again later."
+        )
+    if done.returncode == client.SERVER_FAILED:
+        raise ConnectionError(f"{base_uri} did not send {path.name} {why}. Try again later.")
+    if done.returncode == client.DISK_FAILED:
+        raise OSError(int(why), os.strerror(int(why)))
+    raise _BrokenClient(why)
+
+
+def check_reachable(base_uri: str) -> None:
+    """Fail within seconds on a machine without a network.
+
+    Behind a proxy only the proxy can tell, so the check is left to the download.
+
+    Raises
+    ------
+    ConnectionError
+        If the server cannot be reached.
+    """
+    address = urlsplit(base_uri)
+    host = address.hostname or ""
+    if address.scheme in getproxies() and not proxy_bypass(host):
+        return
+    port = address.port or (443 if address.scheme == "https" else 80)
+    try:
+        socket.create_connection((host, port), timeout=_CONNECT_TIMEOUT_S).close()
+    except OSError as error:
+        raise ConnectionError(f"{base_uri} cannot be reached ({error}).") from error
+
+
+@contextmanager
+def staging(folder: Path) -> Iterator[Path]:
+    """Give a temporary folder inside ``folder``, which is made if needed.
+
+    Parameters
+    ----------
+    folder : Path
+        The folder of the data, on the same disk as the temporary one, so that a finished file can
+        be moved and never is half there.
+
+    Yields
+    ------
+    Path
+        The temporary folder; it is removed at the end.
+
+    Raises
+    ------
+    OSError
+        If the disk is full or the folder cannot be written to: in one sentence, with what to do.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        _remove_leftovers(folder)
+        with tempfile.TemporaryDirectory(dir=folder, prefix=_PREFIX) as name:
+            yield Path(name)
+    except OSError as error:
+        if error.errno not in client.DISK_ERRORS:
+            raise
+        raise OSError(
+            f"{folder} cannot be written to ({error.strerror}). "
+            "Make room or mend the permissions, or set LSPIN_DATA_DIR to another folder."
+        ) from error
+
+
+def _remove_leftovers(folder: Path) -> None:
+    """Remove temporary folders of downloads that were killed, but of none that may still run."""
+    for old in folder.glob(f"{_PREFIX}*"):
+        if old.is_dir() and time.time() - old.stat().st_mtime > _STALE_S:
+            shutil.rmtree(old, ignore_errors=True)
+
+
+def put_in_place(new: Path, path: Path) -> None:
+    """Move a fetched file to its place; a different file that is there is kept beside it.
+
+    Parameters
+    ----------
+    new : Path
+        The fetched file, on the same disk.
+    path : Path
+        Where it belongs.
+    """
+    if path.is_file() and path.read_bytes() != new.read_bytes():
+        old = _keep(path)
+        warnings.warn(
+            f"{path} was damaged or had been changed, and was fetched again. "
+            f"The old file is kept beside it as {old.name}.",
+            UserWarning,
+            stacklevel=3,
+        )
+    os.replace(new, path)
+
+
+def _keep(path: Path) -> Path:
+    """Copy a file to the first free of ``NAME.old``, ``NAME.old2``, ``NAME.old3``..."""
+    names = (path.with_name(f"{path.name}.old{n if n > 1 else ''}") for n in count(1))
+    old = next(name for name in names if not name.exists())
+    shutil.copy2(path, old)
+    return old
