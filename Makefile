@@ -8,13 +8,14 @@
 # make links   check every link of the book
 # make env     only make .venv
 # make lock    write constraints.txt from requirements.txt
+# make lowest  test the package with the oldest versions that it allows
 # make clean   remove everything that make made
 #
 # The first command makes .venv and installs requirements.txt into it; PYTHON=... chooses with what.
 # UV_TORCH_BACKEND=cpu keeps CUDA out of it, which on Linux saves several GB.
 
 .DELETE_ON_ERROR:
-.PHONY: book test results ablation bench lint sync links env lock clean
+.PHONY: book test results ablation bench lint sync links env lock lowest clean
 
 # What a shell may set for other projects must not reach this one: folders to install into, modules
 # and kernels from elsewhere.
@@ -88,6 +89,14 @@ lock:
 		--overrides ../../overrides.txt --universal --python-version 3.11 --no-python-downloads \
 		--fork-strategy fewest --no-annotate --custom-compile-command "make lock" \
 		--quiet --output-file ../../constraints.txt
+
+lowest:
+	$(PYTHON) -m venv build/lowest
+	build/lowest/bin/python -m pip install --quiet --requirement .binder/requirements.txt
+	build/lowest/bin/uv pip install --python build/lowest/bin/python --resolution lowest-direct \
+		--editable ".[book,rivals]" "pytest>=9"
+	build/lowest/bin/python -m pytest \
+		--ignore tests/test_book.py --ignore tests/test_docs.py --ignore tests/test_house.py
 
 clean:
 	rm -rf .venv _build build *.egg-info

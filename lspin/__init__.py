@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:  # what a type checker sees of the names below
+    from lspin.data import load_cells, load_spikes
+    from lspin.estimator import LSPINClassifier, LSPINRegressor
+    from lspin.path import lspin_path
 
 __version__ = "0.2.0"
 
@@ -15,7 +20,7 @@ _HOME = {
     "load_spikes": "lspin.data",
     "lspin_path": "lspin.path",
 }
-__all__ = [*_HOME]
+__all__ = ["LSPINClassifier", "LSPINRegressor", "load_cells", "load_spikes", "lspin_path"]
 
 
 def __getattr__(name: str) -> Any:

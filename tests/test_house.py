@@ -97,10 +97,28 @@ def test_versions_agree():
     assert f"## {lspin.__version__}" in (ROOT / "CHANGELOG.md").read_text()
 
 
+def test_type_checkers_see_what_the_package_exports():
+    assert (ROOT / "lspin" / "py.typed").is_file()
+    assert set(lspin.__all__) == set(lspin._HOME)
+    tree = ast.parse(Path(lspin.__file__).read_text())
+    (typed,) = (node for node in tree.body if isinstance(node, ast.If))
+    imports = {alias.name: line.module for line in typed.body for alias in line.names}
+    assert imports == lspin._HOME
+
+
+def test_what_binder_leaves_out_no_chapter_needs():
+    left_out = (ROOT / "requirements.txt").read_text().split("\n# checks")[1]
+    assert "nbval==" in left_out
+    names = {"shap", "captum", "pytest", "selenium", "bs4", "yaml", "numba"}
+    for path in (ROOT / "book" / "scripts").glob("*.py"):
+        assert not names & set(re.findall(r"(?m)^(?:from|import) (\w+)", path.read_text())), path
+
+
 def test_binder_installs_the_same_files():
     post_build = (ROOT / ".binder" / "postBuild").read_text()
-    assert "--torch-backend cpu -r requirements.txt" in post_build
-    assert (ROOT / ".binder" / "runtime.txt").read_text().strip() == "python-3.11"
+    assert "--torch-backend cpu" in post_build and "--overrides overrides.txt" in post_build
+    assert "sed '/^# checks/,$d' requirements.txt" in post_build
+    assert (ROOT / ".binder" / "runtime.txt").read_text().strip() == "python-3.12"
     for name in ("postBuild", "start"):
         assert os.access(ROOT / ".binder" / name, os.X_OK), f".binder/{name} cannot be executed"
 
@@ -319,7 +337,10 @@ def test_workflows_run_what_exists(path):
         assert job["timeout-minutes"] <= 90
         for step in job["steps"]:
             assert ("uses" in step) != ("run" in step)
-            assert re.fullmatch(r"actions/[\w-]+@v\d+", step.get("uses", "actions/none@v1"))
+            assert re.fullmatch(
+                r"actions/[\w-]+@v\d+|pypa/gh-action-pypi-publish@release/v1",
+                step.get("uses", "actions/none@v1"),
+            )
             for target in re.findall(r"\bmake (\w+)", step.get("run", "")):
                 assert target in targets
 
