@@ -1,12 +1,20 @@
 """What the documents say is true: their code runs, and what they point to exists."""
 
+import inspect
 import re
 from pathlib import Path
 
 import pytest
 
+from lspin import LSPINClassifier
+from lspin.evaluation import compare, intervals, read_results
+from lspin.studies import results_file
+
 ROOT = Path(__file__).resolve().parents[1]
-DOCUMENTS = ["README.md", "CONTRIBUTING.md", "CHANGELOG.md", "book/intro.md", "book/running.md"]
+DOCUMENTS = [
+    *("README.md", "CONTRIBUTING.md", "CHANGELOG.md"),
+    *(f"book/{page}.md" for page in ("intro", "running", "api", "catalogue")),
+]
 
 
 def blocks(text, language):
@@ -31,14 +39,42 @@ def test_the_code_of_the_readme_runs(monkeypatch, capsys):
     assert 0 < (gates > 0).sum() < len(gates)
 
 
+def test_the_readme_and_its_figure_say_what_was_recorded():
+    readme = " ".join((ROOT / "README.md").read_text().split())
+    scores, _ = read_results(results_file("positive"))
+    f1 = intervals(scores)["macro_f1"]
+    few = f1["mean"]["LSPIN, at most 5 open gates"]
+    ours, rival = f1.loc["LSPIN"], f1.loc["RBF-SVM"]
+    behind = compare(scores)["macro_f1"].loc["RBF-SVM"]
+    for sentence in (
+        f"F1 of {ours['mean']:.3f} (95 % interval {ours['low']:.3f} to {ours['high']:.3f})",
+        f"looks at everything has {rival['mean']:.3f}:",
+        f"ahead by {-behind['mean']:.3f} ({-behind['high']:.3f} to {-behind['low']:.3f})",
+        f"per cell and network it still has {few:.3f}.",
+    ):
+        assert sentence in readme
+    # `python book/_static/summary.py` draws it anew
+    figure = (ROOT / "book" / "_static" / "summary.svg").read_text()
+    for mean in (ours["mean"], rival["mean"], few):
+        assert f"{mean:.3f}</text>" in figure
+
+
+def test_the_readme_knows_the_parameters():
+    parameters = inspect.signature(LSPINClassifier).parameters
+    rows = re.findall(r"(?m)^\| `(\w+)` \| `(.+?)` \|", (ROOT / "README.md").read_text())
+    assert len(rows) == 5
+    for name, default in rows:
+        assert repr(parameters[name].default) == default
+
+
 @pytest.mark.parametrize("name", DOCUMENTS)
 def test_links_between_files_lead_somewhere(name):
     document = ROOT / name
-    text = document.read_text()
-    for target in re.findall(r"\]\(([^)#:]+)\)", text):
-        nearby = [document.parent / f"{target}{suffix}" for suffix in ("", ".md", ".ipynb")]
-        is_label = f"({target})=" in text
-        assert is_label or any(path.exists() for path in nearby), f"{name} links to {target}"
+    labels = re.findall(r"(?m)^\((.+)\)=$", "".join((ROOT / d).read_text() for d in DOCUMENTS))
+    for target in re.findall(r"\]\(([^)#:]+)\)", document.read_text()):
+        nearby = [document.parent / f"{target}{suffix}" for suffix in ("", ".md", ".rst", ".ipynb")]
+        is_there = target in labels or any(path.exists() for path in nearby)
+        assert is_there, f"{name} links to {target}"
 
 
 @pytest.mark.parametrize("name", DOCUMENTS)
