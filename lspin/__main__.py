@@ -8,6 +8,7 @@ says what one cell was called and why.
 from __future__ import annotations
 
 import argparse
+import io
 import os
 import platform
 import sys
@@ -18,7 +19,7 @@ import pandas as pd
 
 from lspin import __version__
 from lspin.data import COHORTS, Cells, allen, data_dir, load_cells, load_spikes, paper
-from lspin.data.tables import sha256
+from lspin.data.tables import atomic_write, sha256
 
 RESULTS_CACHE = Path("build", "results")
 """Where `lspin evaluate` keeps finished searches, so that a stopped run can go on."""
@@ -37,7 +38,7 @@ def main(argv: list[str] | None = None) -> int:
     Returns
     -------
     int
-        0 if all went well, 1 after one sentence on stderr that says what did not.
+        0 if all went well, 1 after one sentence on stderr that says what did not, 130 after Ctrl-C.
     """
     parser = argparse.ArgumentParser(prog="lspin", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
@@ -61,6 +62,9 @@ def main(argv: list[str] | None = None) -> int:
     explain.add_argument("--cohort", choices=tuple(COHORTS), help="which cells to train on")
     explain.add_argument("--figure", type=Path, metavar="FILE", help="draw the card as well")
     args = parser.parse_args(argv)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a terminal may lack the sign for ohms
+            stream.reconfigure(errors="replace")
     try:
         if args.command == "fetch":
             _fetch(data_dir(), args.source)
@@ -70,6 +74,14 @@ def main(argv: list[str] | None = None) -> int:
             _explain(args.specimen_id, args.cohort, args.figure)
         else:
             _info(data_dir())
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # Whoever read the output, such as `head`, has enough. Python would complain when flushing.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except KeyboardInterrupt:
+        print(f"lspin {args.command}: stopped.", file=sys.stderr)
+        return 130
     except (OSError, ValueError, ImportError) as error:
         print(f"lspin {args.command}: {error}", file=sys.stderr)
         return 1
@@ -114,6 +126,8 @@ def _explain(specimen_id: int, cohort: str | None, figure: Path | None) -> None:
     from lspin.card import make_card, plot_card, without_donor_of
     from lspin.trust import FEW, examined
 
+    if figure is not None:
+        _check_figure(figure)
     cells = load_cells(cohort=cohort)
     if specimen_id not in cells.X.index:
         raise ValueError(_unknown_cell(specimen_id, cells))
@@ -124,8 +138,24 @@ def _explain(specimen_id: int, cohort: str | None, figure: Path | None) -> None:
     card = make_card(held, specimen_id, spikes)
     print(card)
     if figure is not None:
-        plot_card(card).savefig(figure)
+        with atomic_write(figure) as temporary:
+            plot_card(card).savefig(temporary)
         print(f"\nFigure: {figure}")
+
+
+def _check_figure(path: Path) -> None:
+    """Refuse a figure that could not be written, before anything is trained for it."""
+    from matplotlib.backend_bases import FigureCanvasBase
+
+    endings = sorted(FigureCanvasBase.get_supported_filetypes())
+    if path.suffix.lower().removeprefix(".") not in endings:
+        raise ValueError(f"--figure {path}: the name must end in one of .{', .'.join(endings)}.")
+    if path.is_dir():
+        raise ValueError(f"--figure {path} is a folder: name a file in it.")
+    if not path.parent.is_dir():
+        raise ValueError(f"--figure {path}: there is no folder {path.parent}.")
+    if not os.access(path.parent, os.W_OK) or (path.exists() and not os.access(path, os.W_OK)):
+        raise ValueError(f"--figure {path}: there is no permission to write there.")
 
 
 def _unknown_cell(specimen_id: int, cells: Cells) -> str:

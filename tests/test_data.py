@@ -1,8 +1,10 @@
 """Cells and spikes: where they come from, which of them, and what goes wrong on the way."""
 
+import csv
 import hashlib
 import io
 import json
+import os
 import re
 import socket
 import threading
@@ -306,6 +308,28 @@ def test_data_folder_is_the_environments_or_the_users_cache(tmp_path, monkeypatc
     assert "lspin" in data_dir().parts
 
 
+@pytest.mark.parametrize("end", [" ", "\r", "\r\n"])
+def test_data_folder_may_end_in_a_blank_or_a_line_end(tmp_path, monkeypatch, end):
+    monkeypatch.setenv("LSPIN_DATA_DIR", f"{write_tables(tmp_path / 'x')}{end}")
+    assert load_cells().source == "allen"
+    monkeypatch.setenv("LSPIN_DATA_DIR", end)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    assert "lspin" in data_dir().parts
+
+
+def test_folder_that_cannot_be_the_data_folder_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setenv("LSPIN_DATA_DIR", "~nosuchuser/x")
+    with pytest.raises(ValueError, match="LSPIN_DATA_DIR is '~nosuchuser/x'.* no such user"):
+        load_cells()
+    inside = write_tables(tmp_path) / allen.FOLDER
+    monkeypatch.setenv("LSPIN_DATA_DIR", str(inside))
+    with pytest.raises(ValueError, match=f"name the folder above it, {tmp_path}"):
+        load_cells()
+    inside.rename(tmp_path / "cell_types")  # as AllenSDK calls it
+    with pytest.raises(ValueError, match="data_dir is .*move the Allen tables into a folder allen"):
+        load_cells(data_dir=tmp_path / "cell_types")
+
+
 def test_auto_takes_the_tables_of_the_data_folder(tmp_path):
     assert load_cells(data_dir=write_tables(tmp_path)).source == "allen"
 
@@ -397,6 +421,134 @@ def test_doubled_specimen_is_refused(tmp_path):
     path.write_text(json.dumps(made_up_cells() + made_up_cells()[:1]))
     with pytest.raises(ValueError, match="more than once"):
         load_cells("allen", data_dir=tmp_path)
+
+
+def table_paths(folder):
+    return [folder / allen.FOLDER / name for name in (allen.CELLS_FILE, allen.FEATURES_FILE)]
+
+
+def change_cells(folder, change):
+    """Write made-up tables whose list of cells went through ``change``."""
+    cells = made_up_cells()
+    write_tables(folder)
+    table_paths(folder)[0].write_text(json.dumps(change(cells) or cells))
+    return folder
+
+
+def test_names_are_read_whatever_their_case_and_blanks(tmp_path):
+    def blur(cells):
+        cells[0].update(line_name="Rorb-IRES2-Cre ", cell_reporter_status="Positive")
+        cells[1].update(line_name="rorb-ires2-cre", tag__dendrite_type="Aspiny")
+        cells[3].update(cell_reporter_status=" positive\n", donor__species="mus musculus")
+
+    clean = allen.read_cells(write_tables(tmp_path / "clean"))
+    with warnings.catch_warnings(action="error"):
+        pd.testing.assert_frame_equal(allen.read_cells(change_cells(tmp_path / "b", blur)), clean)
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "message"),
+    [
+        ("cell_reporter_status", None, "3 of 5 mouse cells have no reporter_status that is known"),
+        ("cell_reporter_status", "posit", r"reporter_status.*\('posit'\)"),
+        ("line_name", "", "3 of 5 mouse cells have no line_name that is known"),
+        ("line_name", "Pvalb-IRES-Cr", "3 of 5 mouse cells"),
+        ("tag__dendrite_type", None, "3 of 7 cells have no dendrite_type"),
+        ("donor__species", "Rattus norvegicus", "3 cells are of species other"),
+        ("donor__species", None, "3 cells are of species other"),
+    ],
+)
+def test_cells_that_are_left_out_are_told_of(tmp_path, column, value, message):
+    def spoil(cells):
+        for cell in cells[:3]:
+            cell[column] = value
+
+    with pytest.warns(UserWarning, match=rf"cells\.json: .*{message}.*run `lspin fetch`"):
+        assert len(load_cells("allen", data_dir=change_cells(tmp_path, spoil))) < 4
+
+
+def test_table_without_a_cell_of_the_cohort_is_refused(tmp_path):
+    human = change_cells(tmp_path, lambda cells: [c for c in cells if "Mus" in c["donor__species"]])
+    with pytest.raises(ValueError, match=r"cells\.json: lacks 2 of the 7 cells in ephys_features"):
+        load_cells("allen", species="human", data_dir=human)
+    features = pd.read_csv(table_paths(tmp_path)[1])
+    features[features["specimen_id"] < 16].to_csv(table_paths(tmp_path)[1], index=False)
+    with pytest.raises(ValueError, match=r"cells\.json: holds no human cell"):
+        load_cells("allen", species="human", data_dir=human)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda cells: [cells[0], None, *cells[1:]], "holds None as row 2"),
+        (lambda cells: [cells[0], [1, 2], *cells[1:]], r"holds \[1, 2\] as row 2"),
+        (lambda cells: cells[2].update(specimen__id="abc"), r"1 rows whose specimen_id.*'abc'"),
+        (lambda cells: cells[2].update(donor__id=7.5), r"1 rows whose donor_id.*7\.5"),
+        (lambda cells: cells[2].update(donor__id=None), "1 rows whose donor_id is no whole number"),
+        (lambda cells: cells[2].update(specimen__id=11), r"more than once \(such as 11\)"),
+        (lambda cells: cells[:4], "lacks 3 of the 7 cells"),
+    ],
+)
+def test_damaged_list_of_cells_is_refused(tmp_path, change, message):
+    with pytest.raises(ValueError, match=rf"cells\.json: .*{message}.*run `lspin fetch`"):
+        load_cells("allen", data_dir=change_cells(tmp_path, change))
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "message"),
+    [
+        ("sag", np.inf, r"1 infinite values, in \['sag'\]"),
+        ("specimen_id", 1.5, r"1 rows whose specimen_id.*1\.5"),
+        ("specimen_id", np.nan, "1 rows whose specimen_id"),
+        ("specimen_id", 17, r"more than once \(such as 17\)"),
+    ],
+)
+def test_damaged_features_are_refused(tmp_path, column, value, message):
+    path = table_paths(write_tables(tmp_path))[1]
+    features = pd.read_csv(path).astype({column: float})
+    features.loc[3, column] = value
+    features.to_csv(path, index=False)
+    with pytest.raises(ValueError, match=rf"ephys_features\.csv: .*{message}.*run `lspin fetch`"):
+        load_cells("allen", data_dir=tmp_path)
+
+
+def test_what_spreadsheets_and_editors_add_is_no_damage(tmp_path):
+    wanted = allen.read_tables(write_tables(tmp_path / "clean"))
+    cells, features = table_paths(
+        change_cells(
+            tmp_path / "edited",
+            lambda cells: [
+                {**c, "specimen__id": str(c["specimen__id"]), "donor__id": float(c["donor__id"])}
+                for c in cells
+            ],
+        )
+    )
+    cells.write_text(cells.read_text(), encoding="utf-8-sig")
+    table = pd.read_csv(features).astype({"specimen_id": float})  # ids as 11.0
+    text = table.to_csv(index=False, lineterminator="\r\n")
+    blank = "," * (table.shape[1] - 1)
+    features.write_text(f"{text}{blank}\r\n\r\n", encoding="utf-8-sig", newline="")
+    for one, other in zip(allen.read_tables(tmp_path / "edited"), wanted, strict=True):
+        pd.testing.assert_frame_equal(one, other)
+
+
+@pytest.mark.parametrize("quoting", [csv.QUOTE_ALL, csv.QUOTE_MINIMAL])
+def test_features_cut_at_any_byte_never_pass(tmp_path, quoting):
+    path = table_paths(write_tables(tmp_path))[1]
+    table = pd.read_csv(path)
+    table = table[["specimen_id", *table.columns.drop("specimen_id")]].drop(columns="has_burst")
+    table.to_csv(path, index=False, quoting=quoting, lineterminator="\r\n")
+    whole = path.read_bytes()
+    wanted = allen.read_features(tmp_path)
+    last_row = whole.rstrip().rindex(b"\n")
+    for end in (*range(0, last_row, 97), *range(last_row, len(whole))):
+        path.write_bytes(whole[:end])
+        try:
+            _, features = allen.read_tables(tmp_path)
+        except ValueError as error:
+            assert "ephys_features.csv" in str(error)
+        else:  # nothing but the end of the last line is missing
+            pd.testing.assert_frame_equal(features, wanted)
 
 
 # ---------------------------------------------------------------- fetching Allen tables
@@ -581,6 +733,74 @@ def test_incomplete_pages_are_refused(serve, monkeypatch, tmp_path, second_page,
         allen.fetch(tmp_path, verbose=0, base_uri=serve(respond).url)
 
 
+def test_table_that_was_edited_is_kept_each_time(serve, tmp_path, monkeypatch):
+    monkeypatch.setattr(download, "has_allensdk", lambda: False)
+    server = serve(lambda handler, path: handler.send(rma(path)))
+    cells, features = table_paths(tmp_path)
+    allen.fetch(tmp_path, verbose=0, base_uri=server.url)
+    assert files_in(tmp_path) == [str(p.relative_to(tmp_path)) for p in (cells, features)]
+    for old, edited in (("cells.json.old", "first"), ("cells.json.old2", "second")):
+        cells.write_text(edited)
+        with pytest.warns(UserWarning, match=rf"{cells} was damaged.*kept beside it as {old}\."):
+            allen.fetch(tmp_path, verbose=0, base_uri=server.url)
+        assert cells.with_name(old).read_text() == edited
+    assert len(files_in(tmp_path)) == 4
+
+
+def test_leftovers_of_killed_downloads_are_removed(serve, tmp_path, monkeypatch):
+    monkeypatch.setattr(download, "has_allensdk", lambda: False)
+    for name in (".lspin-old", ".lspin-running"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "cells.json").write_text("half")
+    two_days_ago = time.time() - 2 * 24 * 3600
+    os.utime(tmp_path / ".lspin-old", (two_days_ago, two_days_ago))
+    server = serve(lambda handler, path: handler.send(rma(path)))
+    allen.fetch(tmp_path, verbose=0, base_uri=server.url)
+    assert sorted(p.name for p in tmp_path.iterdir()) == [".lspin-running", allen.FOLDER]
+
+
+@pytest.mark.parametrize("client_name", ["allensdk", "https"])
+def test_full_disk_is_not_blamed_on_the_server(serve, tmp_path, monkeypatch, client_name):
+    if client_name == "allensdk" and not download.has_allensdk():
+        pytest.skip("AllenSDK is not installed")
+    monkeypatch.setattr(download, "has_allensdk", lambda: client_name == "allensdk")
+    source = Path(client.__file__).read_text(encoding="utf-8")
+    assert "            query()\n" in source
+    program = tmp_path / "client.py"
+    program.write_text(source.replace("query()\n", "query(); raise OSError(errno.ENOSPC, '')\n", 1))
+    monkeypatch.setattr(client, "__file__", str(program))
+    server = serve(lambda handler, path: handler.send(rma(path)))
+    folder = tmp_path / "data"
+    with pytest.raises(
+        OSError, match=rf"^{folder} cannot be written to \(No space left.*Make room"
+    ):
+        allen.fetch(folder, verbose=0, base_uri=server.url)
+    assert len(server.requests) == 1
+    assert files_in(folder) == []
+
+
+@pytest.mark.parametrize("source", ["allen", "paper"])
+def test_folder_that_cannot_be_written_to_is_named(serve, tmp_path, source):
+    (tmp_path / "data").write_text("a file")
+    server = serve(lambda handler, path: handler.send(rma(path)))
+    with pytest.raises(OSError, match=r"data.* cannot be written to \(.*LSPIN_DATA_DIR"):
+        if source == "allen":
+            allen.fetch(tmp_path / "data", verbose=0, base_uri=server.url)
+        else:
+            paper.fetch_tables(tmp_path / "data", 0, tables_url=f"{server.url}/")
+    assert server.requests == []
+
+
+def test_ctrl_c_ends_the_client_too(serve, tmp_path):
+    def stop():
+        raise KeyboardInterrupt
+
+    server = serve(hang)
+    end = time.monotonic() + 60
+    with pytest.raises(KeyboardInterrupt):
+        download._run("https", tmp_path / "cells.json", server.url, end, stop)
+
+
 def test_unreachable_server_fails_at_once(tmp_path):
     start = time.monotonic()
     with pytest.raises(ConnectionError, match="cannot be reached"):
@@ -617,8 +837,8 @@ def archive():
 
 @pytest.fixture
 def no_wait(monkeypatch):
-    monkeypatch.setattr("pooch.core.time.sleep", lambda seconds: None)
-    monkeypatch.setattr(paper, "_TIMEOUT_S", 0.3)
+    monkeypatch.setattr(download, "BACKOFF_S", 0.0)
+    monkeypatch.setattr(download, "READ_TIMEOUT_S", 0.3)
 
 
 def fetch_spikes(server, folder):
@@ -652,8 +872,10 @@ def test_fetch_spikes_assembles_checks_and_keeps(serve, no_wait, tmp_path, monke
     fetch_spikes(server, tmp_path)
     assert len(server.requests) == 1  # known by its content, not fetched again
     (tmp_path / "ophir2023/spikes.npz").write_bytes(b"half")
-    fetch_spikes(server, tmp_path)
+    with pytest.warns(UserWarning, match=r"kept beside it as spikes\.npz\.old"):
+        fetch_spikes(server, tmp_path)
     assert len(server.requests) == 2
+    assert (tmp_path / "ophir2023/spikes.npz.old").read_bytes() == b"half"
 
 
 def test_content_checksum_sees_every_change_but_not_the_order():

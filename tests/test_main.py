@@ -1,5 +1,7 @@
 """The command line, as a user runs it."""
 
+import io
+import re
 import subprocess
 import sys
 import time
@@ -30,8 +32,7 @@ def test_info_on_real_tables(real_data, monkeypatch, capsys):
 
 
 @pytest.mark.parametrize("source", ["allen", "paper", "all"])
-def test_fetch_without_a_network_ends_in_one_sentence(source, tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr("lspin.data.paper._RETRIES", 0)
+def test_fetch_without_a_network_ends_in_one_sentence(source, tmp_path, capsys):
     assert main(["fetch", "--source", source]) == 1
     captured = capsys.readouterr()
     assert captured.err.startswith("lspin fetch: https://")
@@ -114,3 +115,51 @@ def test_explain_finds_a_recorded_cell_in_another_cohort(real_data, monkeypatch,
     negative = every.X.index.difference(positive.X.index)[0]
     assert main(["explain", str(negative)]) == 1
     assert "add --cohort all" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("figure", "message"),
+    [
+        ("card", "must end in one of .*[.]png"),
+        ("card.xyz", "must end in one of"),
+        ("no/folder/card.png", "there is no folder"),
+        ("folder.png", "is a folder"),
+    ],
+)
+def test_explain_refuses_a_figure_before_it_trains(figure, message, tmp_path, monkeypatch, capsys):
+    (tmp_path / "folder.png").mkdir()
+    monkeypatch.setattr("lspin.__main__.load_cells", lambda **_: pytest.fail("loaded"))
+    assert main(["explain", "1", "--figure", str(tmp_path / figure)]) == 1
+    assert re.search(f"lspin explain: --figure .*{message}", capsys.readouterr().err)
+
+
+def test_what_a_terminal_cannot_show_is_replaced(monkeypatch):
+    stdout = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
+    monkeypatch.setattr("sys.stdout", stdout)
+    monkeypatch.setattr("lspin.__main__._info", lambda _: print("200 M\N{OHM SIGN}"))
+    assert main(["info"]) == 0
+    assert stdout.buffer.getvalue().split() == [b"200", b"M?"]
+
+
+def test_ctrl_c_ends_in_one_line(monkeypatch, capsys):
+    def stop(_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("lspin.__main__.allen.fetch", stop)
+    assert main(["fetch"]) == 130
+    assert capsys.readouterr().err == "lspin fetch: stopped.\n"
+
+
+def test_reader_that_has_enough_ends_it_silently():
+    command = [sys.executable, "-m", "lspin", "info"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        process.stdout.close()
+        assert process.stderr.read() == b""
+
+
+def test_data_folder_inside_the_data_folder_gets_no_second_one(tmp_path, monkeypatch, capsys):
+    folder = tmp_path / "allen_cell_types"
+    monkeypatch.setenv("LSPIN_DATA_DIR", str(folder))
+    assert main(["fetch"]) == 1
+    assert f"name the folder above it, {tmp_path}" in capsys.readouterr().err
+    assert not folder.exists()

@@ -54,9 +54,15 @@ def data_dir() -> Path:
     -------
     Path
         It may not exist yet.
+
+    Raises
+    ------
+    ValueError
+        If ``$LSPIN_DATA_DIR`` cannot be a data folder.
     """
-    if folder := os.environ.get("LSPIN_DATA_DIR"):
-        return Path(folder).expanduser().absolute()
+    # A line end of Windows or a blank at the end is not meant to be part of the name.
+    if folder := os.environ.get("LSPIN_DATA_DIR", "").strip():
+        return _data_folder(folder, "LSPIN_DATA_DIR")
     import pooch
 
     return Path(pooch.os_cache("lspin"))
@@ -200,12 +206,32 @@ def _choose_source(source: str, species: str) -> str:
 
 
 def _folder(folder: str | os.PathLike[str] | None) -> Path:
-    return data_dir() if folder is None else Path(folder).expanduser().absolute()
+    return data_dir() if folder is None else _data_folder(folder, "data_dir")
+
+
+def _data_folder(name: str | os.PathLike[str], setting: str) -> Path:
+    """Return the full path of a data folder, and refuse one inside the data folder."""
+    try:
+        folder = Path(name).expanduser().absolute()
+    except RuntimeError as error:  # ~somebody
+        raise ValueError(
+            f"{setting} is {os.fspath(name)!r}, but there is no such user: write the whole path."
+        ) from error
+    if (folder / allen.FOLDER).exists():
+        return folder
+    if folder.name in (allen.FOLDER, paper.FOLDER):
+        raise ValueError(f"{setting} is {folder}: name the folder above it, {folder.parent}.")
+    if (folder / allen.CELLS_FILE).exists():
+        raise ValueError(
+            f"{setting} is {folder}, which holds {allen.CELLS_FILE} itself: "
+            f"move the Allen tables into a folder {allen.FOLDER} inside it."
+        )
+    return folder
 
 
 def _warn_twin(what: str, error: Exception) -> None:
     warnings.warn(
-        f"{what} are neither in the data folder nor to be had by network "
+        f"{what} are not in the data folder and could not be fetched "
         f"({str(error).rstrip('.')}). "
         "Using the SYNTHETIC TWIN instead: these are not recordings. "
         "Run `lspin fetch` where there is a network.",

@@ -13,17 +13,21 @@ non-commercial use.
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 import os
 import warnings
 from collections.abc import Iterable
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from lspin.data.client import CELLS_FILE, FEATURES_FILE
 from lspin.data.download import check_reachable, fetch_allen_tables, put_in_place, staging
 from lspin.data.tables import (
+    CRE_LINE_CLASS,
     RELEASED_FEATURES,
     Cells,
     assemble_cells,
@@ -45,6 +49,19 @@ _COLUMN_NAMES = {
     "structure__acronym": "structure",
 }
 _SPECIES = {"Mus musculus": "mouse", "Homo Sapiens": "human"}
+_DENDRITE_TYPES = ("spiny", "aspiny", "sparsely spiny")
+_LINES_WITHOUT_CLASS = (
+    "Chrna2-Cre_OE25|Pvalb-T2A-Dre",
+    "Gng7-Cre_KH71",
+    "Htr3a-Cre_NO152|Pvalb-T2A-Dre",
+    "Penk-IRES2-Cre-neo",
+    "Pvalb-T2A-CreERT2",
+    "Pvalb-T2A-FlpO|Vipr2-IRES2-Cre",
+    "Slc17a6-IRES-Cre",
+    "Vipr2-IRES2-Cre",
+    "Vipr2-IRES2-Cre-neo",
+)
+"""Cre lines of the database that the paper gives no class."""
 
 
 def has_tables(data_dir: Path) -> bool:
@@ -74,24 +91,52 @@ def read_cells(data_dir: Path) -> pd.DataFrame:
         If the file is not such a table.
     """
     path = data_dir / FOLDER / CELLS_FILE
+    return _spelled(path, _read_every_cell(path))
+
+
+def _read_every_cell(path: Path) -> pd.DataFrame:
+    """Read the specimen table as it stands, but for blanks; species "" is another than ours."""
     try:
-        rows = json.loads(path.read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        # utf-8-sig also reads the mark that some editors put at the beginning.
+        rows = json.loads(path.read_text(encoding="utf-8-sig"))
+    except (ValueError, RecursionError) as error:
         raise broken_file(path, f"not readable as JSON ({error})") from error
-    if not isinstance(rows, list) or not rows or not isinstance(rows[0], dict):
+    if not isinstance(rows, list) or not rows:
         raise broken_file(path, "holds no list of cells")
+    for number, row in enumerate(rows, start=1):
+        if not isinstance(row, dict):
+            raise broken_file(path, f"holds {row!r:.40} as row {number}, where a cell should be")
     table = pd.DataFrame(rows)
     _need_columns(path, table, _COLUMN_NAMES)
     table = table[list(_COLUMN_NAMES)].rename(columns=_COLUMN_NAMES)
-    if table[["specimen_id", "donor_id"]].isna().any(axis=None):
-        raise broken_file(path, "holds cells without a specimen id or donor id")
-    table["species"] = table["species"].map(_SPECIES)
-    if table["species"].isna().any():
-        raise broken_file(path, f"holds cells of species other than {sorted(_SPECIES)}")
-    table = table.astype({"specimen_id": "int64", "donor_id": "int64"}).set_index("specimen_id")
-    if not table.index.is_unique:
-        raise broken_file(path, "lists a specimen more than once")
-    return table.fillna("")
+    texts = table.columns.difference(["specimen_id", "donor_id"])
+    table[texts] = table[texts].apply(lambda column: column.map(_text))
+    names = {name.casefold(): species for name, species in _SPECIES.items()}
+    table["species"] = table["species"].map(lambda name: names.get(name.casefold(), ""))
+    for column in ("specimen_id", "donor_id"):
+        table[column] = _ids(path, table[column])
+    return _indexed(path, table)
+
+
+def _spelled(path: Path, cells: pd.DataFrame) -> pd.DataFrame:
+    """Leave out other species and spell names as the database does; warn of what is not known."""
+    other = cells["species"] == ""
+    if other.any():
+        _warn(
+            path,
+            f"{other.sum()} cells are of species other than {list(_SPECIES)}; they are left out",
+        )
+    if other.all():
+        raise broken_file(path, "holds neither mouse nor human cells")
+    cells = cells[~other].copy()
+    cells["dendrite_type"] = _known(path, cells["dendrite_type"], _DENDRITE_TYPES, "cells")
+    mouse = cells["species"] == "mouse"
+    for column, names in (
+        ("reporter_status", ("positive", "negative")),
+        ("line_name", (*CRE_LINE_CLASS, *_LINES_WITHOUT_CLASS)),
+    ):
+        cells.loc[mouse, column] = _known(path, cells.loc[mouse, column], names, "mouse cells")
+    return cells
 
 
 def read_features(data_dir: Path) -> pd.DataFrame:
@@ -114,16 +159,37 @@ def read_features(data_dir: Path) -> pd.DataFrame:
     """
     path = data_dir / FOLDER / FEATURES_FILE
     try:
-        table = pd.read_csv(path)
-    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
+        text = path.read_text(encoding="utf-8-sig")
+        _check_whole(text)
+        table = pd.read_csv(io.StringIO(text)).dropna(how="all")  # Excel writes blank rows
+    except (ValueError, csv.Error) as error:
         raise broken_file(path, f"not readable as CSV ({error})") from error
     _need_columns(path, table, ("specimen_id", *RELEASED_FEATURES))
-    if table.empty or not table["specimen_id"].is_unique:
-        raise broken_file(path, "is empty or lists a specimen more than once")
+    if table.empty:
+        raise broken_file(path, "is empty")
+    table["specimen_id"] = _ids(path, table["specimen_id"])
+    table = _indexed(path, table)[list(RELEASED_FEATURES)]
     try:
-        return table.set_index("specimen_id")[list(RELEASED_FEATURES)].astype("float64")
+        table = table.astype("float64")
     except ValueError as error:
         raise broken_file(path, f"holds a feature that is not a number ({error})") from error
+    infinite = np.isinf(table).sum()
+    if infinite.any():
+        names = infinite.index[infinite > 0].tolist()
+        raise broken_file(path, f"holds {infinite.sum()} infinite values, in {names[:3]}")
+    return table
+
+
+def _check_whole(text: str) -> None:
+    """Refuse a CSV that was cut off: inside a quoted field, a row, or the last number."""
+    lines = csv.reader(io.StringIO(text), strict=True)
+    n_columns = len(next(lines, []))
+    for row in lines:
+        if any(row) and len(row) != n_columns:
+            problem = f"line {lines.line_num} has {len(row)} of {n_columns} fields"
+            raise csv.Error(f"{problem}; was the file cut off?")
+    if text and not text.endswith(("\n", "\r", '"')):
+        raise csv.Error("the last line does not end; was the file cut off?")
 
 
 def read_tables(data_dir: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -137,29 +203,41 @@ def read_tables(data_dir: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
     Raises
     ------
     ValueError
-        If a table is broken, or cells have no features.
+        If a table is broken, or one has cells that the other lacks.
     """
-    cells, features = read_cells(data_dir), read_features(data_dir)
-    lost = cells.index.difference(features.index)
+    folder = data_dir / FOLDER
+    every, features = _read_every_cell(folder / CELLS_FILE), read_features(data_dir)
+    ids = every.index
+    lost = ids.difference(features.index)
     if len(lost):
         raise broken_file(
-            data_dir / FOLDER / FEATURES_FILE,
-            f"has no features for {len(lost)} of the {len(cells)} cells in {CELLS_FILE}",
+            folder / FEATURES_FILE,
+            f"has no features for {len(lost)} of the {len(ids)} cells in {CELLS_FILE}",
         )
-    return cells, features
+    lost = features.index.difference(ids)
+    if len(lost):
+        raise broken_file(
+            folder / CELLS_FILE,
+            f"lacks {len(lost)} of the {len(features)} cells in {FEATURES_FILE}",
+        )
+    return _spelled(folder / CELLS_FILE, every), features
 
 
 def load(data_dir: Path, cohort: str, species: str) -> Cells:
     """Return the cells of one cohort from the tables in the data folder."""
-    cells, features = read_tables(data_dir)
-    return assemble_cells(
+    table, features = read_tables(data_dir)
+    cells = assemble_cells(
         features,
-        cells,
+        table,
         source="allen",
         cohort=cohort,
         species=species,
         provenance={"tables": checksums(data_dir)},
     )
+    if not len(cells):
+        path = data_dir / FOLDER / CELLS_FILE
+        raise broken_file(path, f"holds no {species} cell for the cohort {cohort!r}")
+    return cells
 
 
 def checksums(data_dir: Path) -> dict[str, str]:
@@ -210,6 +288,56 @@ def fetch(data_dir: Path, verbose: int = 1, base_uri: str = BASE_URI) -> None:
         (data_dir / FOLDER).mkdir(exist_ok=True)
         for file in sorted((temporary / FOLDER).iterdir()):
             put_in_place(file, data_dir / FOLDER / file.name)
+
+
+def _text(value: object) -> str:
+    """Return a text without blanks around it, "" for null."""
+    return "" if value is None or value != value else str(value).strip()
+
+
+def _known(path: Path, values: pd.Series, names: Iterable[str], what: str) -> pd.Series:
+    """Write texts as the database does, whatever their case, and warn of those it does not have."""
+    spelled = {name.casefold(): name for name in names}
+    known = values.str.casefold().isin(spelled)
+    if not known.all():
+        examples = values[~known].unique()[:3].tolist()
+        _warn(
+            path,
+            f"{(~known).sum()} of {len(values)} {what} have no {values.name} that is known "
+            f"({', '.join(map(repr, examples))}); cohorts that go by it leave them out",
+        )
+    return values.map(lambda value: spelled.get(value.casefold(), value))
+
+
+def _ids(path: Path, values: pd.Series) -> pd.Series:
+    """Return ids as int64, also where they are written as ``123.0`` or as text."""
+    numbers = pd.to_numeric(values.astype(str), errors="coerce")
+    usable = (numbers > 0) & (numbers % 1 == 0) & (numbers < 2**53)
+    if not usable.all():
+        example = values[~usable].iloc[0]
+        raise broken_file(
+            path,
+            f"holds {(~usable).sum()} rows whose {values.name} is no whole number "
+            f"(such as {example!r:.40})",
+        )
+    return numbers.astype("int64")
+
+
+def _indexed(path: Path, table: pd.DataFrame) -> pd.DataFrame:
+    table = table.set_index("specimen_id")
+    if not table.index.is_unique:
+        twice = table.index[table.index.duplicated()]
+        raise broken_file(path, f"lists a specimen more than once (such as {twice[0]})")
+    return table
+
+
+def _warn(path: Path, problem: str) -> None:
+    warnings.warn(
+        f"{path}: {problem}. If this surprises you, delete the file and run `lspin fetch`; "
+        "if it is the same then, the database has changed and lspin needs an update.",
+        UserWarning,
+        stacklevel=3,
+    )
 
 
 def _need_columns(path: Path, table: pd.DataFrame, needed: Iterable[str]) -> None:

@@ -1,11 +1,11 @@
-"""A program that asks the Allen server for one table: by AllenSDK, or by plain HTTPS.
+"""A program that downloads one file: an Allen table by AllenSDK or by plain HTTPS, or any address.
 
 It runs in a process of its own (:mod:`lspin.data.download` starts it), because AllenSDK knows no
 timeout, and because no timeout ends an answer that comes byte by byte: after ``limit_s`` the
 process simply ends. That is also why this file imports nothing of lspin.
 
-Both clients make the same two queries and write the same files. AllenSDK asks for all rows at
-once; plain HTTPS asks page by page and counts them.
+Both clients of the Allen server make the same two queries and write the same files. AllenSDK asks
+for all rows at once; plain HTTPS asks page by page and counts them.
 """
 
 from __future__ import annotations
@@ -102,6 +102,21 @@ def by_https(path: Path, base_uri: str, read_timeout_s: float) -> Callable[[], A
     return query
 
 
+def by_address(path: Path, address: str, read_timeout_s: float) -> Callable[[], Any]:
+    """Return the query that writes what is at an address to ``path``."""
+    import requests
+
+    def query() -> None:
+        timeout = (_CONNECT_TIMEOUT_S, read_timeout_s)
+        with requests.get(address, timeout=timeout, stream=True) as response:
+            response.raise_for_status()
+            with path.open("wb") as file:
+                for chunk in response.iter_content(1 << 16):
+                    file.write(chunk)
+
+    return query
+
+
 def _rows_of(content: bytes) -> tuple[list[dict[str, Any]], int]:
     """Return the rows in an answer of the server, and how many rows there are in all."""
     if not content.lstrip().startswith(b"{"):  # such as the login page of a hotel's network
@@ -149,16 +164,16 @@ def _retry(query: Callable[[], Any], path: Path, backoff_s: float) -> None:
     raise ConnectionError(f"in {_TRIES} tries (last: {last})")
 
 
-def main(client: str, path: str, base_uri: str, limits_s: str) -> None:
-    """Fetch one table.
+def main(client: str, path: str, address: str, limits_s: str) -> None:
+    """Download one file.
 
     Parameters
     ----------
-    client : {"allensdk", "https"}
+    client : {"allensdk", "https", "address"}
     path : str
-        The file to write; its name says which table.
-    base_uri : str
-        The server.
+        The file to write; for the first two its name says which table.
+    address : str
+        The Allen server; for "address" where the file is.
     limits_s : str
         Seconds, with commas between: until this process ends, until a silent server is given
         up, and between the first two tries.
@@ -167,10 +182,10 @@ def main(client: str, path: str, base_uri: str, limits_s: str) -> None:
     watchdog = threading.Timer(limit_s, os._exit, [TIMED_OUT])
     watchdog.daemon = True
     watchdog.start()
-    by = {"allensdk": by_allensdk, "https": by_https}[client]
+    by = {"allensdk": by_allensdk, "https": by_https, "address": by_address}[client]
     try:
         Path(path).parent.mkdir(exist_ok=True)
-        _retry(by(Path(path), base_uri, read_timeout_s), Path(path), backoff_s)
+        _retry(by(Path(path), address, read_timeout_s), Path(path), backoff_s)
     except ConnectionError as error:
         print(" ".join(str(error).split()), file=sys.stderr)
         sys.exit(SERVER_FAILED)

@@ -15,10 +15,11 @@ import sys
 import tempfile
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
@@ -37,8 +38,12 @@ _PREFIX = ".lspin-"
 _STALE_S = 24 * 3600.0
 
 
-class _BrokenClient(Exception):
-    """The client ended without saying what the server did."""
+class _ServerFailedError(Exception):
+    """The client says how the server failed."""
+
+
+class _BrokenClientError(Exception):
+    """The client itself failed."""
 
 
 def has_allensdk() -> bool:
@@ -71,45 +76,101 @@ def fetch_allen_tables(folder: Path, base_uri: str, verbose: int = 1) -> None:
     with tqdm(files, desc="Allen Cell Types", unit="table", disable=not verbose) as progress:
         for file in progress:
             progress.set_postfix_str(file)
+            path = folder / file
             try:
-                _run(name, folder / file, base_uri, end)
-            except _BrokenClient as error:
-                if name == "https":
-                    raise ConnectionError(f"{base_uri} could not be asked ({error}).") from error
-                warnings.warn(
-                    f"AllenSDK is installed but does not work here ({error}). The tables are "
-                    "fetched without it. To be rid of this message, repair or uninstall AllenSDK.",
-                    UserWarning,
-                    stacklevel=2,
-                )
-                name = "https"
-                _run(name, folder / file, base_uri, end)
+                try:
+                    _run(name, path, base_uri, end, progress.refresh)
+                except _BrokenClientError as error:
+                    if name == "https":
+                        raise
+                    _warn_without_allensdk(error)
+                    name = "https"
+                    _run(name, path, base_uri, end, progress.refresh)
+            except (_ServerFailedError, _BrokenClientError) as error:
+                raise ConnectionError(
+                    f"{base_uri} did not send {file} {error}. Try again later."
+                ) from error
 
 
-def _run(name: str, path: Path, base_uri: str, end: float) -> None:
-    """Let a client fetch one table in a process of its own, which ends at time ``end``."""
-    limits_s = (max(end - time.monotonic(), 0.0), READ_TIMEOUT_S, BACKOFF_S)
+def _warn_without_allensdk(error: Exception) -> None:
+    warnings.warn(
+        f"AllenSDK is installed but does not work here ({error}). The tables are fetched without "
+        "it. To be rid of this message, repair or uninstall AllenSDK.",
+        UserWarning,
+        stacklevel=3,
+    )
+
+
+def fetch_file(url: str, path: Path, limit_s: float, verbose: int = 1) -> None:
+    """Download one file.
+
+    Parameters
+    ----------
+    url : str
+        Where it is.
+    path : Path
+        Where it goes.
+    limit_s : float
+        How long it may take, in seconds.
+    verbose : int
+        0 shows no progress.
+
+    Raises
+    ------
+    ConnectionError
+        If it does not arrive in time.
+    OSError
+        If it cannot be written.
+    """
+    check_reachable(url)
+    with tqdm(desc=path.name, unit="B", unit_scale=True, disable=not verbose) as progress:
+
+        def watch() -> None:
+            if path.exists():
+                progress.update(path.stat().st_size - progress.n)
+
+        try:
+            _run("address", path, url, time.monotonic() + limit_s, watch)
+        except (_ServerFailedError, _BrokenClientError) as error:
+            raise ConnectionError(f"{url} could not be downloaded {error}.") from error
+        watch()
+
+
+def _run(name: str, path: Path, address: str, end: float, watch: Callable[[], Any]) -> None:
+    """Let a client download one file in a process of its own, which ends at time ``end``."""
+    limit_s = max(end - time.monotonic(), 0.0)
     # -P: the modules beside the program must not hide others of the same names.
-    command = [sys.executable, "-P", "-W", "ignore", client.__file__]
-    done = subprocess.run(
-        [*command, name, str(path), base_uri, ",".join(map(str, limits_s))],
+    with subprocess.Popen(
+        [
+            *(sys.executable, "-P", "-W", "ignore", client.__file__, name, str(path), address),
+            f"{limit_s},{READ_TIMEOUT_S},{BACKOFF_S}",
+        ],
         stdin=subprocess.DEVNULL,
-        capture_output=True,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
         encoding="utf-8",
         errors="replace",
-    )
-    if done.returncode == 0:
-        return
-    why = (done.stderr.strip().splitlines() or [f"exit status {done.returncode}"])[-1]
-    if done.returncode == client.TIMED_OUT:
-        raise ConnectionError(
-            f"{base_uri} did not send {path.name} within {LIMIT_S:g} s. Try again later."
-        )
-    if done.returncode == client.SERVER_FAILED:
-        raise ConnectionError(f"{base_uri} did not send {path.name} {why}. Try again later.")
-    if done.returncode == client.DISK_FAILED:
+    ) as process:
+        stderr = None
+        try:
+            while stderr is None:
+                try:
+                    _, stderr = process.communicate(timeout=0.2)
+                except subprocess.TimeoutExpired:
+                    watch()
+        except BaseException:  # Ctrl-C among others
+            process.kill()
+            raise
+    status = process.returncode
+    why = (stderr.strip().splitlines() or [f"exit status {status}"])[-1]
+    if status == client.TIMED_OUT:
+        raise _ServerFailedError(f"within {limit_s:.0f} s")
+    if status == client.SERVER_FAILED:
+        raise _ServerFailedError(why)
+    if status == client.DISK_FAILED:
         raise OSError(int(why), os.strerror(int(why)))
-    raise _BrokenClient(why)
+    if status:
+        raise _BrokenClientError(why)
 
 
 def check_reachable(base_uri: str) -> None:

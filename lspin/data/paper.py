@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import hashlib
 import io
-import tempfile
 import zipfile
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -22,13 +21,13 @@ import numpy as np
 import pandas as pd
 
 from lspin.data import allen
+from lspin.data.download import fetch_file, put_in_place, staging
 from lspin.data.tables import (
     METADATA_COLUMNS,
     SPIKE_FEATURES,
     SPIKE_TIME_MS,
     Cells,
     Spikes,
-    atomic_write,
     broken_file,
     sha256,
 )
@@ -57,8 +56,7 @@ TABLE_SHA256 = {
 }
 SPIKES_CONTENT_SHA256 = "8b6ddb4cba00f5f00234bdf63324f2adf86155dc4d4de78c5286b54c0b165f52"
 
-_RETRIES = 2
-_TIMEOUT_S = 30
+_LIMIT_S = 1800.0  # of one download
 
 _LABEL_COLUMN = {"mouse": "transgenic_line", "human": "dendrite_type"}
 _CLASS_OF_FOLDER = {
@@ -199,7 +197,8 @@ def fetch(
 ) -> None:
     """Download the four tables and the spikes that are not yet in the data folder.
 
-    A file that is there but is not the published one is replaced.
+    A file that is there but is not the published one is replaced, and kept beside its
+    successor as ``NAME.old``.
 
     Parameters
     ----------
@@ -215,6 +214,8 @@ def fetch(
     ConnectionError
         If a download fails, or what arrives is not the published file. Nothing
         is left in the folder then.
+    OSError
+        If the data folder cannot be written to.
     """
     fetch_tables(data_dir, verbose, tables_url=tables_url)
     fetch_spikes(data_dir, verbose, spikes_url=spikes_url)
@@ -223,8 +224,19 @@ def fetch(
 def fetch_tables(data_dir: Path, verbose: int = 1, *, tables_url: str = TABLES_URL) -> None:
     """Download the authors' four tables; see :func:`fetch`."""
     for name, digest in TABLE_SHA256.items():
+        path = data_dir / FOLDER / name
+        if path.is_file() and sha256(path) == digest:
+            continue
         species, _, rest = name.partition("_")
-        _retrieve(f"{tables_url}{species}/{rest}", digest, data_dir / FOLDER, name, verbose)
+        url = f"{tables_url}{species}/{rest}"
+        with staging(path.parent) as temporary:
+            fetch_file(url, temporary / name, _LIMIT_S, verbose)
+            if sha256(temporary / name) != digest:
+                raise ConnectionError(
+                    f"{url} sent a file whose SHA256 is not that of the published table. "
+                    "It was not kept."
+                )
+            put_in_place(temporary / name, path)
 
 
 def fetch_spikes(data_dir: Path, verbose: int = 1, *, spikes_url: str = SPIKES_URL) -> None:
@@ -232,13 +244,12 @@ def fetch_spikes(data_dir: Path, verbose: int = 1, *, spikes_url: str = SPIKES_U
     path = data_dir / FOLDER / SPIKES_FILE
     if path.is_file() and _content_is_known(path):
         return
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=path.parent, prefix=".lspin-") as folder:
+    with staging(path.parent) as temporary:
         # The archive is made on demand and its bytes may change, so what is checked
         # is the content.
-        _retrieve(spikes_url, None, Path(folder), "spikes.zip", verbose)
+        fetch_file(spikes_url, temporary / "spikes.zip", _LIMIT_S, verbose)
         try:
-            spikes = _spikes_of_archive(Path(folder) / "spikes.zip")
+            spikes = _spikes_of_archive(temporary / "spikes.zip")
         except (zipfile.BadZipFile, ValueError) as error:
             raise ConnectionError(f"{spikes_url} sent no archive of spikes ({error}).") from error
         if _content_sha256(spikes) != SPIKES_CONTENT_SHA256:
@@ -246,25 +257,9 @@ def fetch_spikes(data_dir: Path, verbose: int = 1, *, spikes_url: str = SPIKES_U
                 f"{spikes_url} sent {len(spikes['specimen_id'])} spikes whose checksum is not "
                 "that of the published ones. They were not kept."
             )
-        with atomic_write(path) as temporary:
-            arrays: dict[str, Any] = spikes  # its keywords are typed as the options of numpy
-            np.savez_compressed(temporary, **arrays)
-
-
-def _retrieve(url: str, digest: str | None, folder: Path, name: str, verbose: int) -> None:
-    import pooch
-
-    pooch.get_logger().setLevel("WARNING")
-    downloader = pooch.HTTPDownloader(progressbar=bool(verbose), timeout=_TIMEOUT_S)
-    known_hash = digest and f"sha256:{digest}"
-    files = pooch.create(
-        folder, base_url="", registry={name: known_hash}, urls={name: url}, retry_if_failed=_RETRIES
-    )
-    try:
-        files.fetch(name, downloader=downloader)
-    except (OSError, ValueError) as error:
-        # requests' errors are OSErrors; pooch reports a wrong checksum as a ValueError.
-        raise ConnectionError(f"{url} could not be downloaded ({error}).") from error
+        arrays: dict[str, Any] = spikes  # its keywords are typed as the options of numpy
+        np.savez_compressed(temporary / SPIKES_FILE, **arrays)
+        put_in_place(temporary / SPIKES_FILE, path)
 
 
 def _spikes_of_archive(path: Path) -> dict[str, np.ndarray]:
