@@ -914,6 +914,13 @@ def test_fetch_spikes_keeps_nothing_wrong(serve, no_wait, tmp_path, answer, mess
     assert files_in(tmp_path) == []
 
 
+def test_archive_that_comes_byte_by_byte_is_given_up(serve, no_wait, tmp_path, monkeypatch):
+    monkeypatch.setattr(paper, "_LIMIT_S", 2.0)
+    with pytest.raises(ConnectionError, match=r"could not be downloaded within 2 s"):
+        fetch_spikes(serve(drip), tmp_path)
+    assert files_in(tmp_path) == []
+
+
 def test_archive_with_a_spike_of_odd_length_is_refused(tmp_path):
     array = io.BytesIO()
     np.save(array, np.zeros(151))

@@ -151,7 +151,7 @@ def test_ctrl_c_ends_in_one_line(monkeypatch, capsys):
 
 
 def test_reader_that_has_enough_ends_it_silently():
-    command = [sys.executable, "-m", "lspin", "info"]
+    command = [sys.executable, "-W", "ignore", "-m", "lspin", "info"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         process.stdout.close()
         assert process.stderr.read() == b""

@@ -10,6 +10,8 @@ Three sources return the same checked records:
 ``twin``
     a synthetic twin of the Allen mouse cells, embedded in the package
     (:mod:`lspin.data.twin`). It needs no network and is no recording.
+
+How files come over the network is in :mod:`lspin.data.download`.
 """
 
 from __future__ import annotations
@@ -59,6 +61,12 @@ def data_dir() -> Path:
     ------
     ValueError
         If ``$LSPIN_DATA_DIR`` cannot be a data folder.
+
+    Examples
+    --------
+    >>> from lspin.data import data_dir
+    >>> data_dir().is_absolute()
+    True
     """
     # A line end of Windows or a blank at the end is not meant to be part of the name.
     if folder := os.environ.get("LSPIN_DATA_DIR", "").strip():
@@ -108,6 +116,15 @@ def load_cells(
         If an argument is unknown, or a file in the data folder is broken.
     ConnectionError
         If a named source is neither in the data folder nor can be downloaded.
+
+    Examples
+    --------
+    >>> from lspin import load_cells
+    >>> cells = load_cells("twin")
+    >>> cells.X.shape
+    (1750, 46)
+    >>> cells.banner().startswith("Source: SYNTHETIC TWIN")
+    True
     """
     source = _choose_source(source, species)
     if cohort is None:
@@ -175,6 +192,13 @@ def load_spikes(
         If an argument is unknown, or a file in the data folder is broken.
     ConnectionError
         If a named source is neither in the data folder nor can be downloaded.
+
+    Examples
+    --------
+    >>> from lspin import load_spikes
+    >>> spikes = load_spikes("twin")
+    >>> spikes.waveform_mv.shape
+    (1526, 150)
     """
     if source == "allen":
         raise ValueError(

@@ -155,7 +155,7 @@ def _run(name: str, path: Path, address: str, end: float, watch: Callable[[], An
         try:
             while stderr is None:
                 try:
-                    _, stderr = process.communicate(timeout=0.2)
+                    _, stderr = process.communicate(timeout=1)
                 except subprocess.TimeoutExpired:
                     watch()
         except BaseException:  # Ctrl-C among others

@@ -186,6 +186,13 @@ class Cells:
     ------
     ValueError
         If the parts do not fit together.
+
+    Examples
+    --------
+    >>> from lspin import load_cells
+    >>> cells = load_cells("twin")
+    >>> int(cells.counts()["Pvalb+"]), len(cells.select((cells.y == "Pvalb+").to_numpy()))
+    (294, 294)
     """
 
     X: pd.DataFrame
@@ -318,6 +325,13 @@ class Spikes:
     ------
     ValueError
         If the parts do not fit together.
+
+    Examples
+    --------
+    >>> from lspin import load_spikes
+    >>> spikes = load_spikes("twin")
+    >>> float(spikes.waveform_mv.iloc[0].idxmax())  # the peak is at 0 ms
+    0.0
     """
 
     waveform_mv: pd.DataFrame
