@@ -332,7 +332,7 @@ recall.round(3)
 # %%
 chose = summary(without_settings(paper)).index
 calibration = calibration_error(about_paper)[chose].sort_values()
-print(f"smallest calibration error: {calibration.index[0]}, {calibration[0]:.3f}")
+print(f"smallest calibration error: {calibration.index[0]}, {calibration.iloc[0]:.3f}")
 place = calibration.index.get_loc("LSPIN") + 1
 print(f"LSPIN: {calibration['LSPIN']:.3f}, place {place} of {len(calibration)}")
 
@@ -362,7 +362,7 @@ for kind in ("price", "budget of 5"):
     for name, change in lost.nsmallest(4).items():
         print(f"{change:+.3f} in macro F1 for {name}")
 means = parts["ece"][["price, as shipped", "price, mean of probabilities"]]
-print(f"calibration error: {means[0]:.3f} from mean logits, {means[1]:.3f} from mean probabilities")
+print(f"calibration error: {means.iloc[0]:.3f} from mean logits, {means.iloc[1]:.3f} from mean probabilities")
 
 # %% [markdown]
 # Under a price, one network alone loses most; every other part is worth two points at most, and some no
