@@ -65,6 +65,13 @@ class Contender:
         Record every setting, besides the chosen ones: LSPIN's scores along lambda.
     inner : dict
         Parameters of `estimator` in inner folds, where settings are only compared.
+
+    Examples
+    --------
+    >>> from sklearn.svm import SVC
+    >>> from lspin.baselines import Contender
+    >>> Contender(SVC(), space=({"C": 1}, {"C": 3, "gamma": 0.01}), note="smooth").settings()
+    ['C=1', 'C=3, gamma=0.01']
     """
 
     estimator: ClassifierMixin
@@ -94,6 +101,12 @@ def gated_models(random_state: int | None = 0) -> dict[str, Contender]:
     dict of str to Contender
         "LSPIN"; "STG", whose gates are the same for all cells; and "LLSPIN", whose predictor
         is linear.
+
+    Examples
+    --------
+    >>> from lspin.baselines import gated_models
+    >>> list(gated_models())
+    ['LSPIN', 'LLSPIN', 'STG']
     """
     budgets = tuple({"lam": 0.0, "max_open": k} for k in BUDGETS)
     prices = tuple({"lam": lam} for lam in LAMBDAS)
@@ -136,6 +149,13 @@ def rivals(random_state: int | None = 0) -> dict[str, Contender]:
     Returns
     -------
     dict of str to Contender
+
+    Examples
+    --------
+    >>> from lspin.baselines import rivals
+    >>> models = rivals()
+    >>> models["LightGBM"].note
+    'boosted trees, grown leaf by leaf'
     """
     # Both take about a second to import, and no chapter needs them.
     from interpret.glassbox import ExplainableBoostingClassifier
@@ -174,7 +194,23 @@ def rivals(random_state: int | None = 0) -> dict[str, Contender]:
 
 
 def contenders(random_state: int | None = 0) -> dict[str, Contender]:
-    """Return LSPIN, its relatives and all rivals; see `gated_models` and `rivals`."""
+    """Return LSPIN, its relatives and all rivals; see `gated_models` and `rivals`.
+
+    Parameters
+    ----------
+    random_state : int or None
+        Seeds all of them.
+
+    Returns
+    -------
+    dict of str to Contender
+
+    Examples
+    --------
+    >>> from lspin.baselines import contenders
+    >>> len(contenders())
+    12
+    """
     return {**gated_models(random_state), **rivals(random_state)}
 
 
@@ -190,6 +226,12 @@ def baselines(random_state: int | None = 0) -> dict[str, ClassifierMixin]:
     -------
     dict of str to estimator
         Those named in `QUICK`, unfitted.
+
+    Examples
+    --------
+    >>> from lspin.baselines import baselines
+    >>> list(baselines())[:3]
+    ['logistic regression', 'RBF-SVM', 'random forest']
     """
     models = _of_scikit_learn(random_state)
     return {name: models[name].estimator for name in QUICK}
@@ -206,6 +248,12 @@ def describe(models: Mapping[str, Contender]) -> pd.DataFrame:
     -------
     DataFrame
         A row per model: ``model``, ``what it is``, ``settings``.
+
+    Examples
+    --------
+    >>> from lspin.baselines import describe, gated_models
+    >>> describe(gated_models()).loc["STG", "settings"]
+    'lam=2.0; lam=0.5'
     """
     rows = {
         name: {"what it is": model.note, "settings": "; ".join(model.settings())}

@@ -51,6 +51,18 @@ class Card:
         Spikes of the training cells that are labelled as this one was called.
     source : str
         Where the cells come from that the model was trained on; none of this cell's donor.
+
+    Examples
+    --------
+    >>> from lspin import LSPINClassifier, load_cells
+    >>> from lspin.card import make_card, without_donor_of
+    >>> cells = load_cells("twin")
+    >>> few = cells.select(cells.X.index[::10])
+    >>> specimen_id = few.X.index[0]
+    >>> held = without_donor_of(few, specimen_id, LSPINClassifier(n_members=2, n_steps=20))
+    >>> card = make_card(held, specimen_id)
+    >>> card.title.startswith(f"Cell {specimen_id}: called ")
+    True
     """
 
     specimen_id: int
@@ -138,6 +150,17 @@ def without_donor_of(
     ------
     ValueError
         If there is no such cell.
+
+    Examples
+    --------
+    >>> from lspin import LSPINClassifier, load_cells
+    >>> from lspin.card import without_donor_of
+    >>> cells = load_cells("twin")
+    >>> few = cells.select(cells.X.index[::10])
+    >>> specimen_id = few.X.index[0]
+    >>> held = without_donor_of(few, specimen_id, LSPINClassifier(n_members=2, n_steps=20))
+    >>> specimen_id in held.cells.X.index
+    True
     """
     if specimen_id not in cells.X.index:
         raise ValueError(
@@ -169,6 +192,17 @@ def make_card(held: HeldOut, specimen_id: int, spikes: Spikes | None = None) -> 
     ------
     ValueError
         If the cell is not among the held-out ones.
+
+    Examples
+    --------
+    >>> from lspin import LSPINClassifier, load_cells
+    >>> from lspin.card import make_card, without_donor_of
+    >>> cells = load_cells("twin")
+    >>> few = cells.select(cells.X.index[::10])
+    >>> specimen_id = few.X.index[0]
+    >>> held = without_donor_of(few, specimen_id, LSPINClassifier(n_members=2, n_steps=20))
+    >>> make_card(held, specimen_id).neighbours.shape
+    (5, 6)
     """
     cell = held.cells.select([specimen_id])
     predictions, gates = explain_cells(held.pipeline, cell.X, cell.y)
@@ -210,6 +244,18 @@ def plot_card(card: Card) -> Figure:
     -------
     Figure
         Probabilities, spike and neighbours above; the open gates with the largest effect below.
+
+    Examples
+    --------
+    >>> from lspin import LSPINClassifier, load_cells
+    >>> from lspin.card import make_card, plot_card, without_donor_of
+    >>> cells = load_cells("twin")
+    >>> few = cells.select(cells.X.index[::10])
+    >>> specimen_id = few.X.index[0]
+    >>> held = without_donor_of(few, specimen_id, LSPINClassifier(n_members=2, n_steps=20))
+    >>> fig = plot_card(make_card(held, specimen_id))
+    >>> len(fig.axes)
+    5
     """
     import matplotlib.pyplot as plt
 

@@ -234,6 +234,19 @@ class LSPINClassifier(ClassifierMixin, _BaseLSPIN):
     .. [3] Verma et al. "Manifold Mixup: Better Representations by Interpolating Hidden States".
            ICML 2019.
     .. [4] Guo, Pleiss, Sun, Weinberger. "On Calibration of Modern Neural Networks". ICML 2017.
+
+    Examples
+    --------
+    >>> from lspin import LSPINClassifier, load_cells
+    >>> from lspin.features import model_inputs
+    >>> cells = load_cells("twin")
+    >>> few = cells.select(cells.X.index[::10])
+    >>> Z = model_inputs(few.X).fit_transform(few.X)
+    >>> model = LSPINClassifier(n_members=2, n_steps=20, random_state=0)
+    >>> model.fit(Z, few.y, groups=few.donors).predict(Z).shape
+    (175,)
+    >>> model.gates(Z).shape
+    (175, 42)
     """
 
     def __init__(
@@ -373,6 +386,15 @@ class LSPINRegressor(RegressorMixin, _BaseLSPIN):
         Number of features d.
     feature_names_in_ : ndarray of str
         Feature names, where `X` in `fit` had them.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from lspin import LSPINRegressor
+    >>> X = np.random.default_rng(0).standard_normal((200, 4))
+    >>> model = LSPINRegressor(n_members=2, n_steps=50, random_state=0).fit(X, y=3 * X[:, 0])
+    >>> model.predict(X).shape
+    (200,)
     """
 
     def fit(self, X: ArrayLike, y: ArrayLike, groups: ArrayLike | None = None) -> LSPINRegressor:

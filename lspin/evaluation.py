@@ -59,6 +59,16 @@ def donor_folds(
     ------
     ValueError
         If there are fewer donors than folds.
+
+    Examples
+    --------
+    >>> from lspin import load_cells
+    >>> from lspin.evaluation import donor_folds
+    >>> cells = load_cells("twin")
+    >>> few = cells.select(cells.X.index[::10])
+    >>> train, test = donor_folds(few.y, few.donors)[0]
+    >>> set(few.donors.iloc[train]) & set(few.donors.iloc[test])
+    set()
     """
     y, donors = np.asarray(y), np.asarray(donors)
     if len(np.unique(donors)) < n_splits:
@@ -109,6 +119,25 @@ def cross_validate(
         whole ensemble), and the cells trained and tested on (n_train, n_test).
     predictions : dict of str to Series, shape (n,)
         Each model's prediction for every cell, made when its donor was held out.
+
+    Examples
+    --------
+    >>> from lspin import load_cells
+    >>> from lspin.evaluation import cross_validate
+    >>> cells = load_cells("twin")
+    >>> few = cells.select(cells.X.index[::10])
+    >>> from sklearn.linear_model import LogisticRegression
+    >>> from lspin.features import model_inputs
+    >>> scores, predictions = cross_validate(
+    ...     {"linear": LogisticRegression()},
+    ...     few.X,
+    ...     few.y,
+    ...     few.donors,
+    ...     inputs=model_inputs(few.X),
+    ...     verbose=0,
+    ... )
+    >>> len(scores), len(predictions["linear"])
+    (5, 175)
     """
     folds = donor_folds(y, donors, n_splits, random_state)
     predictions = {name: pd.Series(index=y.index, dtype=object, name=name) for name in models}
@@ -140,6 +169,13 @@ def in_processes(tasks: Sequence[Any], what: str, verbose: int) -> Iterator[Any]
     -------
     iterator
         What the tasks return, in their order, as soon as it is there.
+
+    Examples
+    --------
+    >>> from joblib import delayed
+    >>> from lspin.evaluation import in_processes
+    >>> list(in_processes([delayed(abs)(-1), delayed(abs)(2)], "sizes", verbose=0))
+    [1, 2]
     """
     # Processes, not threads: joblib sees to it that the workers' own threads do not compete.
     parallel = Parallel(n_jobs=n_workers(), return_as="generator")
@@ -187,6 +223,19 @@ def fit_grouped(pipeline: Pipeline, X: pd.DataFrame, y: pd.Series, donors: pd.Se
     -------
     Pipeline
         The same pipeline, fitted.
+
+    Examples
+    --------
+    >>> from lspin import load_cells
+    >>> from lspin.evaluation import fit_grouped
+    >>> cells = load_cells("twin")
+    >>> few = cells.select(cells.X.index[::10])
+    >>> from sklearn.pipeline import make_pipeline
+    >>> from lspin import LSPINClassifier
+    >>> from lspin.features import model_inputs
+    >>> pipeline = make_pipeline(model_inputs(few.X), LSPINClassifier(n_members=2, n_steps=20))
+    >>> fit_grouped(pipeline, few.X, few.y, few.donors).predict(few.X).shape
+    (175,)
     """
     name, model = pipeline.steps[-1]
     groups = {f"{name}__groups": donors} if has_fit_parameter(model, "groups") else {}
@@ -207,6 +256,19 @@ def open_gates(pipeline: Pipeline, X: pd.DataFrame) -> dict[str, float]:
     -------
     dict
         As `count_open`; empty for a model without gates.
+
+    Examples
+    --------
+    >>> from lspin import load_cells
+    >>> from lspin.evaluation import open_gates
+    >>> cells = load_cells("twin")
+    >>> few = cells.select(cells.X.index[::10])
+    >>> from sklearn.pipeline import make_pipeline
+    >>> from lspin import LSPINClassifier
+    >>> from lspin.features import model_inputs
+    >>> pipeline = make_pipeline(model_inputs(few.X), LSPINClassifier(n_members=2, n_steps=20))
+    >>> list(open_gates(pipeline.fit(few.X, few.y), few.X))
+    ['open_gates', 'open_gates_union']
     """
     model = pipeline[-1]
     if not hasattr(model, "member_gates"):
@@ -227,6 +289,15 @@ def count_open(member_gates: np.ndarray) -> dict[str, float]:
     dict
         ``open_gates``: median over cells and members of the gates one member opens;
         ``open_gates_union``: median over cells of those any member opens.
+
+    Examples
+    --------
+    Two networks, one cell: they open one gate each, and not the same.
+
+    >>> import numpy as np
+    >>> from lspin.evaluation import count_open
+    >>> count_open(np.array([[[0.8, 0.0, 0.0]], [[0.0, 0.3, 0.0]]]))
+    {'open_gates': 1.0, 'open_gates_union': 2.0}
     """
     is_open = member_gates > 0
     return {
@@ -247,6 +318,14 @@ def summary(scores: pd.DataFrame) -> pd.DataFrame:
     -------
     DataFrame
         Means of all columns of numbers; a row per model, best macro F1 first.
+
+    Examples
+    --------
+    >>> from lspin.evaluation import read_results, summary
+    >>> from lspin.studies import results_file
+    >>> scores, about = read_results(results_file("paper"))
+    >>> summary(scores).loc["LSPIN", ["accuracy", "macro_f1"]].round(2).tolist()
+    [0.89, 0.82]
     """
     numbers = scores.drop(columns=["fold", "repeat", "n_train", "n_test"], errors="ignore")
     means = numbers.groupby("model").mean(numeric_only=True)
@@ -269,6 +348,14 @@ def intervals(scores: pd.DataFrame, metrics: Sequence[str] = METRICS) -> pd.Data
         A row per model, best first by the first metric; for each metric the columns ``mean``,
         ``low`` and ``high``: the t interval of `lspin.scores.corrected_t_test` over all folds
         of all repeats.
+
+    Examples
+    --------
+    >>> from lspin.evaluation import intervals, read_results
+    >>> from lspin.studies import results_file
+    >>> scores, about = read_results(results_file("paper"))
+    >>> intervals(scores)["macro_f1"].loc["LSPIN"].round(2).tolist()
+    [0.82, 0.79, 0.86]
     """
     return _estimates(scores, metrics).drop(columns="p", level=1)
 
@@ -298,6 +385,15 @@ def compare(
     ------
     ValueError
         If there is no such model.
+
+    Examples
+    --------
+    >>> from lspin.evaluation import compare, read_results
+    >>> from lspin.studies import results_file
+    >>> scores, about = read_results(results_file("paper"))
+    >>> ahead = compare(scores)["macro_f1"].loc["RBF-SVM"]
+    >>> bool(ahead["low"] < 0 < ahead["high"])
+    True
     """
     names = scores["model"].unique()
     if model not in names:
@@ -325,7 +421,23 @@ def _estimates(
 
 
 def describe_cells(cells: Cells) -> dict[str, Any]:
-    """Say which cells a result was recorded on, ready for JSON."""
+    """Say which cells a result was recorded on, ready for JSON.
+
+    Parameters
+    ----------
+    cells : Cells
+
+    Returns
+    -------
+    dict
+
+    Examples
+    --------
+    >>> from lspin import load_cells
+    >>> from lspin.evaluation import describe_cells
+    >>> describe_cells(load_cells("twin"))["cells"]
+    1750
+    """
     return {
         "banner": cells.banner(),
         "source": cells.source,
@@ -345,6 +457,18 @@ def write_results(results: Mapping[str, Any], path: Path) -> None:
         What `lspin.studies` returns, for example; lists of dicts, at any depth, are tables.
     path : Path
         Where to write.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from tempfile import TemporaryDirectory
+    >>> from lspin.evaluation import read_results, write_results
+    >>> with TemporaryDirectory() as folder:
+    ...     path = Path(folder, "results.json")
+    ...     write_results({"study": "none", "scores": [{"model": "LSPIN", "accuracy": 0.8}]}, path)
+    ...     scores, about = read_results(path)
+    >>> about
+    {'study': 'none'}
     """
     rows: dict[str, str] = {}
 
@@ -378,6 +502,14 @@ def read_results(path: Path) -> tuple[pd.DataFrame, dict[str, Any]]:
         A row per model, repeat and fold.
     about : dict
         Everything else in the file.
+
+    Examples
+    --------
+    >>> from lspin.evaluation import read_results
+    >>> from lspin.studies import results_file
+    >>> scores, about = read_results(results_file("paper"))
+    >>> about["banner"]
+    'Source: table published with Ophir, Shefi & Lindenbaum (2023); 1382 mouse cells, cohort paper.'
     """
     about = json.loads(path.read_text())
     return pd.DataFrame(about.pop("scores")), about

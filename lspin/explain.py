@@ -58,6 +58,19 @@ def gated_probabilities(
     -------
     ndarray, shape (n, n_classes)
         Rows sum to 1; with all True, `predict_proba`.
+
+    Examples
+    --------
+    >>> from lspin import LSPINClassifier, load_cells
+    >>> from lspin.explain import gated_probabilities
+    >>> from lspin.features import model_inputs
+    >>> cells = load_cells("twin")
+    >>> few = cells.select(cells.X.index[::10])
+    >>> Z = model_inputs(few.X).fit_transform(few.X)
+    >>> model = LSPINClassifier(n_members=2, n_steps=20, random_state=0).fit(Z, few.y)
+    >>> without_ri = Z.columns != "ri"
+    >>> gated_probabilities(model, Z, without_ri).shape
+    (175, 5)
     """
     gates = 1.0 if regate else model.member_gates(Z)
     x = torch.tensor(Z.to_numpy() * gates * keep, device=model.device)
@@ -80,6 +93,18 @@ def effects(model: LSPINClassifier, Z: pd.DataFrame) -> np.ndarray:
     -------
     ndarray, shape (n, d, n_classes)
         Positive: the measurement spoke for the class. Over the classes they sum to 0.
+
+    Examples
+    --------
+    >>> from lspin import LSPINClassifier, load_cells
+    >>> from lspin.features import model_inputs
+    >>> cells = load_cells("twin")
+    >>> few = cells.select(cells.X.index[::10])
+    >>> Z = model_inputs(few.X).fit_transform(few.X)
+    >>> model = LSPINClassifier(n_members=2, n_steps=20, random_state=0).fit(Z, few.y)
+    >>> from lspin.explain import effects
+    >>> effects(model, Z).shape
+    (175, 42, 5)
     """
     probability = model.predict_proba(Z)
     effect = np.zeros((*Z.shape, len(model.classes_)))
@@ -122,6 +147,17 @@ def explain_cells(
     ------
     ValueError
         If the last step of the pipeline is not an `LSPINClassifier`.
+
+    Examples
+    --------
+    >>> from lspin import LSPINClassifier, load_cells
+    >>> from lspin.explain import explain_cells, hold_out
+    >>> cells = load_cells("twin")
+    >>> few = cells.select(cells.X.index[::10])
+    >>> (held,) = hold_out(few, LSPINClassifier(n_members=2, n_steps=20), n_folds=1, verbose=0)
+    >>> predictions, gates = explain_cells(held.pipeline, held.cells.X[:3], held.cells.y[:3])
+    >>> predictions.shape, gates.shape
+    ((3, 7), (126, 5))
     """
     model = gated_model(pipeline)
     Z = inputs(pipeline, X)
@@ -158,13 +194,43 @@ def open_gates_of(gates: pd.DataFrame, specimen_id: int) -> pd.DataFrame:
     -------
     DataFrame, shape (n_open, 5)
         By ``feature``.
+
+    Examples
+    --------
+    >>> from lspin import LSPINClassifier, load_cells
+    >>> from lspin.explain import explain_cells, hold_out, open_gates_of
+    >>> cells = load_cells("twin")
+    >>> few = cells.select(cells.X.index[::10])
+    >>> (held,) = hold_out(few, LSPINClassifier(n_members=2, n_steps=20), n_folds=1, verbose=0)
+    >>> predictions, gates = explain_cells(held.pipeline, held.cells.X[:3], held.cells.y[:3])
+    >>> list(open_gates_of(gates, held.cells.X.index[0]))
+    ['value', 'z', 'gate', 'members', 'effect']
     """
     cell = gates.loc[specimen_id]
     return cell[cell["gate"] > 0].sort_values("effect", ascending=False)
 
 
 def gated_model(pipeline: Pipeline) -> LSPINClassifier:
-    """Return the last step of a pipeline, or raise a ValueError if it has no gates."""
+    """Return the last step of a pipeline, or raise a ValueError if it has no gates.
+
+    Parameters
+    ----------
+    pipeline : Pipeline
+        Fitted or not.
+
+    Returns
+    -------
+    LSPINClassifier
+
+    Examples
+    --------
+    >>> from sklearn.pipeline import make_pipeline
+    >>> from lspin import LSPINClassifier
+    >>> from lspin.explain import gated_model
+    >>> from lspin.features import model_inputs
+    >>> gated_model(make_pipeline(model_inputs(), LSPINClassifier(lam=2.0)))
+    LSPINClassifier(lam=2.0)
+    """
     model = pipeline[-1]
     if not isinstance(model, LSPINClassifier):
         raise ValueError(
@@ -175,13 +241,57 @@ def gated_model(pipeline: Pipeline) -> LSPINClassifier:
 
 
 def inputs(pipeline: Pipeline, X: pd.DataFrame) -> pd.DataFrame:
-    """Standardise the cells as the model sees them, shape (n, d)."""
+    """Standardise the cells as the model sees them, shape (n, d).
+
+    Parameters
+    ----------
+    pipeline : Pipeline
+        As in `explain_cells`.
+    X : DataFrame, shape (n, n_columns)
+        Cells as loaded.
+
+    Returns
+    -------
+    DataFrame, shape (n, d)
+
+    Examples
+    --------
+    >>> from lspin import LSPINClassifier, load_cells
+    >>> from lspin.explain import hold_out, inputs
+    >>> cells = load_cells("twin")
+    >>> few = cells.select(cells.X.index[::10])
+    >>> (held,) = hold_out(few, LSPINClassifier(n_members=2, n_steps=20), n_folds=1, verbose=0)
+    >>> inputs(held.pipeline, held.cells.X[:3]).shape
+    (3, 42)
+    """
     names = pipeline[:-1].get_feature_names_out()
     return pd.DataFrame(np.asarray(pipeline[:-1].transform(X)), X.index, names)
 
 
 def measured(pipeline: Pipeline, X: pd.DataFrame) -> pd.DataFrame:
-    """Return the model inputs before logarithm and scaling, in their units, NaN where missing."""
+    """Return the model inputs before logarithm and scaling, in their units, NaN where missing.
+
+    Parameters
+    ----------
+    pipeline : Pipeline
+        As in `explain_cells`.
+    X : DataFrame, shape (n, n_columns)
+        Cells as loaded.
+
+    Returns
+    -------
+    DataFrame, shape (n, d)
+
+    Examples
+    --------
+    >>> from lspin import LSPINClassifier, load_cells
+    >>> from lspin.explain import hold_out, measured
+    >>> cells = load_cells("twin")
+    >>> few = cells.select(cells.X.index[::10])
+    >>> (held,) = hold_out(few, LSPINClassifier(n_members=2, n_steps=20), n_folds=1, verbose=0)
+    >>> measured(held.pipeline, held.cells.X[:3]).shape
+    (3, 42)
+    """
     steps = pipeline[0].named_steps
     return steps["engineer"].transform(X) if "engineer" in steps else X
 
@@ -196,6 +306,16 @@ class HeldOut:
         As in `explain_cells`.
     seen, cells : Cells
         Training cells; held-out cells (n of them).
+
+    Examples
+    --------
+    >>> from lspin import LSPINClassifier, load_cells
+    >>> from lspin.explain import hold_out
+    >>> cells = load_cells("twin")
+    >>> few = cells.select(cells.X.index[::10])
+    >>> (held,) = hold_out(few, LSPINClassifier(n_members=2, n_steps=20), n_folds=1, verbose=0)
+    >>> held.probability.shape == (len(held.cells), 5)
+    True
     """
 
     pipeline: Pipeline
@@ -269,6 +389,16 @@ def hold_out(
     -------
     list of HeldOut
         With five folds every cell is held out once.
+
+    Examples
+    --------
+    >>> from lspin import LSPINClassifier, load_cells
+    >>> from lspin.explain import hold_out
+    >>> cells = load_cells("twin")
+    >>> few = cells.select(cells.X.index[::10])
+    >>> (held,) = hold_out(few, LSPINClassifier(n_members=2, n_steps=20), n_folds=1, verbose=0)
+    >>> set(held.seen.donors) & set(held.cells.donors)
+    set()
     """
     folds = donor_folds(cells.y, cells.donors, random_state=random_state)[:n_folds]
     held = []
@@ -297,6 +427,16 @@ def train_on(
     Returns
     -------
     Pipeline
+
+    Examples
+    --------
+    >>> from lspin import LSPINClassifier, load_cells
+    >>> from lspin.explain import train_on
+    >>> cells = load_cells("twin")
+    >>> few = cells.select(cells.X.index[::10])
+    >>> pipeline = train_on(few, LSPINClassifier(n_members=2, n_steps=20), random_state=0)
+    >>> pipeline.predict(few.X[:3]).shape
+    (3,)
     """
     rows = np.arange(len(cells)) if rows is None else rows
     X, y, donors = (part.iloc[rows] for part in (cells.X, cells.y, cells.donors))
@@ -326,6 +466,13 @@ def donor_interval(
     -------
     mean, low, high : ndarray, shape () or (m,)
         The mean, and the 2.5th and 97.5th percentile of the bootstrap; NaN without any cell.
+
+    Examples
+    --------
+    >>> from lspin.explain import donor_interval
+    >>> mean, low, high = donor_interval([1.0, 1.0, 0.0, 0.0], donors=[7, 7, 8, 9])
+    >>> float(mean), float(low), float(high)
+    (0.5, 0.0, 1.0)
     """
     values = np.asarray(values, dtype=float)
     if not len(values):
@@ -360,6 +507,14 @@ def feature_groups(values: pd.DataFrame, same: float = SAME) -> pd.Series:
     -------
     Series of str, shape (d,)
         By feature: its group, named after the member most correlated with the others.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from lspin.explain import feature_groups
+    >>> values = pd.DataFrame({"ri": [1, 2, 3, 4], "tau": [1, 2, 4, 3], "sag": [2, 4, 1, 3]})
+    >>> feature_groups(values).tolist()
+    ['input resistance [2 alike]', 'input resistance [2 alike]', 'sag']
     """
     # A measurement that never varies is correlated with nothing.
     rho = values.corr("spearman").abs().fillna(0.0).to_numpy(copy=True)
@@ -394,6 +549,16 @@ def fingerprints(held: Sequence[HeldOut]) -> pd.DataFrame:
         - ``direction``, correlation between the value and what it did for this class, over the
           cells of all classes: positive if a higher value speaks for the class;
         - ``z``, median standardised value of the cells called so.
+
+    Examples
+    --------
+    >>> from lspin import LSPINClassifier, load_cells
+    >>> from lspin.explain import fingerprints, hold_out
+    >>> cells = load_cells("twin")
+    >>> few = cells.select(cells.X.index[::10])
+    >>> (held,) = hold_out(few, LSPINClassifier(n_members=2, n_steps=20), n_folds=1, verbose=0)
+    >>> fingerprints([held]).loc["Pvalb+"].shape
+    (42, 8)
     """
     Z = pd.concat([h.Z for h in held])
     is_open = np.concatenate([(h.member_gates > 0).mean(axis=0) for h in held])
@@ -433,6 +598,12 @@ class Claim:
         1 if the class has high values, -1 if low ones.
     source : str
         Who says so: a key of the book's ``references.bib``.
+
+    Examples
+    --------
+    >>> from lspin.explain import CLAIMS
+    >>> CLAIMS[0].of, CLAIMS[0].says
+    ('Pvalb+', 'narrow spikes')
     """
 
     of: str
@@ -486,6 +657,16 @@ def check_claims(held: Sequence[HeldOut], claims: Sequence[Claim] = CLAIMS) -> p
           when all these gates are closed;
         - ``true``, ``agrees``, ``used``: whether the difference has the sign claimed, whether
           the direction has it, and whether the interval of the effect is above 0.
+
+    Examples
+    --------
+    >>> from lspin import LSPINClassifier, load_cells
+    >>> from lspin.explain import check_claims, hold_out
+    >>> cells = load_cells("twin")
+    >>> few = cells.select(cells.X.index[::10])
+    >>> (held,) = hold_out(few, LSPINClassifier(n_members=2, n_steps=20), n_folds=1, verbose=0)
+    >>> check_claims([held])[["class", "claim"]].iloc[2].tolist()
+    ['Sst+', 'sag']
     """
     rows = []
     y = np.concatenate([h.cells.y for h in held])
@@ -542,6 +723,17 @@ def odd_cells(held: HeldOut) -> pd.DataFrame:
         label), ``alike`` (the share of the `N_ALIKE` training cells with the most similar gates
         that carry this label), ``gates_like`` (the label most of them carry) and the cell's
         metadata. Where ``alike`` is the same, the less probable label comes first.
+
+    Examples
+    --------
+    >>> from lspin import LSPINClassifier, load_cells
+    >>> from lspin.explain import hold_out, odd_cells
+    >>> cells = load_cells("twin")
+    >>> few = cells.select(cells.X.index[::10])
+    >>> (held,) = hold_out(few, LSPINClassifier(n_members=2, n_steps=20), n_folds=1, verbose=0)
+    >>> odd = odd_cells(held)
+    >>> bool(odd["alike"].is_monotonic_increasing)
+    True
     """
     seen = held.model.gates(inputs(held.pipeline, held.seen.X))
     neighbours = KNeighborsClassifier(N_ALIKE).fit(seen, held.seen.y)

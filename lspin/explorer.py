@@ -57,7 +57,37 @@ def gate_chart(
     source: str,
     n_gates: int = 8,
 ) -> alt.VConcatChart:
-    """Draw the chart of `static_explorer`; the parameters are the same."""
+    """Draw the chart of `static_explorer`; the parameters are the same.
+
+    Parameters
+    ----------
+    predictions, gates, x, y, selected, source, n_gates
+        As there.
+
+    Returns
+    -------
+    altair.VConcatChart
+
+    Examples
+    --------
+    >>> from lspin import LSPINClassifier, load_cells
+    >>> from lspin.explain import explain_cells, hold_out
+    >>> from lspin.explorer import gate_chart
+    >>> cells = load_cells("twin")
+    >>> few = cells.select(cells.X.index[::10])
+    >>> (held,) = hold_out(few, LSPINClassifier(n_members=2, n_steps=20), n_folds=1, verbose=0)
+    >>> predictions, gates = explain_cells(held.pipeline, held.cells.X, held.cells.y)
+    >>> chart = gate_chart(
+    ...     predictions,
+    ...     gates,
+    ...     x="sag",
+    ...     y="tau",
+    ...     selected=predictions.index[0],
+    ...     source=held.cells.banner(),
+    ... )
+    >>> len(chart.vconcat)
+    2
+    """
     classes = list(predictions.columns[2:])
     cells = pd.DataFrame(
         {
@@ -190,6 +220,26 @@ def static_explorer(
     ------
     ValueError
         If `selected` is not one of the cells, or `x` or `y` not one of the features.
+
+    Examples
+    --------
+    >>> from lspin import LSPINClassifier, load_cells
+    >>> from lspin.explain import explain_cells, hold_out
+    >>> from lspin.explorer import static_explorer
+    >>> cells = load_cells("twin")
+    >>> few = cells.select(cells.X.index[::10])
+    >>> (held,) = hold_out(few, LSPINClassifier(n_members=2, n_steps=20), n_folds=1, verbose=0)
+    >>> predictions, gates = explain_cells(held.pipeline, held.cells.X, held.cells.y)
+    >>> page = static_explorer(
+    ...     predictions,
+    ...     gates,
+    ...     x="sag",
+    ...     y="tau",
+    ...     selected=predictions.index[0],
+    ...     source=held.cells.banner(),
+    ... )
+    >>> "gate-explorer" in page.data
+    True
     """
     if selected not in predictions.index:
         raise ValueError(f"selected={selected!r} is none of the {len(predictions)} cells given.")
@@ -233,6 +283,18 @@ def live_explorer(
     -------
     VBox
         For a notebook to display.
+
+    Examples
+    --------
+    >>> from lspin import LSPINClassifier, load_cells
+    >>> from lspin.explain import hold_out
+    >>> from lspin.explorer import live_explorer
+    >>> cells = load_cells("twin")
+    >>> few = cells.select(cells.X.index[::10])
+    >>> (held,) = hold_out(few, LSPINClassifier(n_members=2, n_steps=20), n_folds=1, verbose=0)
+    >>> box = live_explorer(held.pipeline, held.cells.X[:3], held.cells.y[:3])
+    >>> type(box).__name__
+    'VBox'
     """
     model = gated_model(pipeline)
     Z = inputs(pipeline, X)

@@ -27,7 +27,37 @@ Explainer = Callable[[LSPINClassifier, pd.DataFrame, bool, np.random.Generator],
 def by_effect(
     model: LSPINClassifier, Z: pd.DataFrame, regate: bool, rng: np.random.Generator
 ) -> np.ndarray:
-    """LSPIN's own reasons: what closing the gate alone takes from the predicted class."""
+    """LSPIN's own reasons: what closing the gate alone takes from the predicted class.
+
+    Parameters
+    ----------
+    model : LSPINClassifier
+        Fitted.
+    Z : DataFrame, shape (n, d)
+        Cells, standardised as in `fit`.
+    regate : bool
+        As in `lspin.explain.gated_probabilities`.
+    rng : Generator
+        Random numbers, for explainers that draw.
+
+    Returns
+    -------
+    ndarray, shape (n, d)
+        What each measurement contributed; the largest comes first.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from lspin import LSPINClassifier, load_cells
+    >>> from lspin.faithfulness import by_effect
+    >>> from lspin.features import model_inputs
+    >>> cells = load_cells("twin")
+    >>> few = cells.select(cells.X.index[::10])
+    >>> Z = model_inputs(few.X).fit_transform(few.X)
+    >>> model = LSPINClassifier(n_members=2, n_steps=20, random_state=0).fit(Z, few.y)
+    >>> by_effect(model, Z[:3], False, np.random.default_rng(0)).shape
+    (3, 42)
+    """
     every = np.arange(len(Z))
     full = model.predict_proba(Z)
     winner = full.argmax(axis=1)
@@ -41,14 +71,74 @@ def by_effect(
 def by_width(
     model: LSPINClassifier, Z: pd.DataFrame, regate: bool, rng: np.random.Generator
 ) -> np.ndarray:
-    """How far the gate is open, and nothing else."""
+    """How far the gate is open, and nothing else.
+
+    Parameters
+    ----------
+    model : LSPINClassifier
+        Fitted.
+    Z : DataFrame, shape (n, d)
+        Cells, standardised as in `fit`.
+    regate : bool
+        As in `lspin.explain.gated_probabilities`.
+    rng : Generator
+        Random numbers, for explainers that draw.
+
+    Returns
+    -------
+    ndarray, shape (n, d)
+        What each measurement contributed; the largest comes first.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from lspin import LSPINClassifier, load_cells
+    >>> from lspin.faithfulness import by_width
+    >>> from lspin.features import model_inputs
+    >>> cells = load_cells("twin")
+    >>> few = cells.select(cells.X.index[::10])
+    >>> Z = model_inputs(few.X).fit_transform(few.X)
+    >>> model = LSPINClassifier(n_members=2, n_steps=20, random_state=0).fit(Z, few.y)
+    >>> by_width(model, Z[:3], False, np.random.default_rng(0)).shape
+    (3, 42)
+    """
     return model.gates(Z)
 
 
 def by_chance(
     model: LSPINClassifier, Z: pd.DataFrame, regate: bool, rng: np.random.Generator
 ) -> np.ndarray:
-    """Any order."""
+    """Any order.
+
+    Parameters
+    ----------
+    model : LSPINClassifier
+        Fitted.
+    Z : DataFrame, shape (n, d)
+        Cells, standardised as in `fit`.
+    regate : bool
+        As in `lspin.explain.gated_probabilities`.
+    rng : Generator
+        Random numbers, for explainers that draw.
+
+    Returns
+    -------
+    ndarray, shape (n, d)
+        What each measurement contributed; the largest comes first.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from lspin import LSPINClassifier, load_cells
+    >>> from lspin.faithfulness import by_chance
+    >>> from lspin.features import model_inputs
+    >>> cells = load_cells("twin")
+    >>> few = cells.select(cells.X.index[::10])
+    >>> Z = model_inputs(few.X).fit_transform(few.X)
+    >>> model = LSPINClassifier(n_members=2, n_steps=20, random_state=0).fit(Z, few.y)
+    >>> by_chance(model, Z[:3], False, np.random.default_rng(0)).shape
+    (3, 42)
+    """
     return rng.random(Z.shape)
 
 
@@ -57,9 +147,38 @@ def by_shap(
 ) -> np.ndarray:
     """Shapley values of the predicted class, sampled by permutation with `shap` [1]_.
 
+    Parameters
+    ----------
+    model : LSPINClassifier
+        Fitted.
+    Z : DataFrame, shape (n, d)
+        Cells, standardised as in `fit`.
+    regate : bool
+        As in `lspin.explain.gated_probabilities`.
+    rng : Generator
+        Random numbers, for explainers that draw.
+
+    Returns
+    -------
+    ndarray, shape (n, d)
+        What each measurement contributed; the largest comes first.
+
     References
     ----------
     .. [1] Lundberg, Lee. "A Unified Approach to Interpreting Model Predictions". NeurIPS 2017.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from lspin import LSPINClassifier, load_cells
+    >>> from lspin.faithfulness import by_shap
+    >>> from lspin.features import model_inputs
+    >>> cells = load_cells("twin")
+    >>> few = cells.select(cells.X.index[::10])
+    >>> Z = model_inputs(few.X).fit_transform(few.X)
+    >>> model = LSPINClassifier(n_members=2, n_steps=20, random_state=0).fit(Z, few.y)
+    >>> by_shap(model, Z[:3], False, np.random.default_rng(0)).shape  # doctest: +SKIP
+    (3, 42)
     """
     import shap
 
@@ -90,9 +209,39 @@ def by_integrated_gradients(
 ) -> np.ndarray:
     """Gradients along the way from all gates closed to all as they are, with `captum` [1]_.
 
+    Parameters
+    ----------
+    model : LSPINClassifier
+        Fitted.
+    Z : DataFrame, shape (n, d)
+        Cells, standardised as in `fit`.
+    regate : bool
+        As in `lspin.explain.gated_probabilities`.
+    rng : Generator
+        Random numbers, for explainers that draw.
+
+    Returns
+    -------
+    ndarray, shape (n, d)
+        What each measurement contributed; the largest comes first.
+
     References
     ----------
     .. [1] Sundararajan, Taly, Yan. "Axiomatic Attribution for Deep Networks". ICML 2017.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from lspin import LSPINClassifier, load_cells
+    >>> from lspin.faithfulness import by_integrated_gradients
+    >>> from lspin.features import model_inputs
+    >>> cells = load_cells("twin")
+    >>> few = cells.select(cells.X.index[::10])
+    >>> Z = model_inputs(few.X).fit_transform(few.X)
+    >>> model = LSPINClassifier(n_members=2, n_steps=20, random_state=0).fit(Z, few.y)
+    >>> rng = np.random.default_rng(0)
+    >>> by_integrated_gradients(model, Z[:3], False, rng).shape  # doctest: +SKIP
+    (3, 42)
     """
     from captum.attr import IntegratedGradients
 
@@ -156,6 +305,21 @@ def deletion_insertion(
     ----------
     .. [1] Petsiuk, Das, Saenko. "RISE: Randomized Input Sampling for Explanation of Black-box
            Models". BMVC 2018.
+
+    Examples
+    --------
+    >>> from lspin import LSPINClassifier, load_cells
+    >>> from lspin.faithfulness import deletion_insertion
+    >>> from lspin.features import model_inputs
+    >>> cells = load_cells("twin")
+    >>> few = cells.select(cells.X.index[::10])
+    >>> Z = model_inputs(few.X).fit_transform(few.X)
+    >>> model = LSPINClassifier(n_members=2, n_steps=20, random_state=0).fit(Z, few.y)
+    >>> deletion, insertion, n_open = deletion_insertion(model, Z[:3], model.gates(Z[:3]))
+    >>> deletion.shape
+    (3, 43)
+    >>> bool((deletion[:, 0] == insertion[:, -1]).all())
+    True
     """
     is_open = model.member_gates(Z).any(axis=0)
     winner = model.predict_proba(Z).argmax(axis=1)
@@ -184,6 +348,15 @@ def area(curve: np.ndarray, n_open: np.ndarray) -> np.ndarray:
     -------
     ndarray, shape (n,)
         The probability itself where no gate is open.
+
+    Examples
+    --------
+    Two gates are open, and closing the first takes all that there is to lose:
+
+    >>> import numpy as np
+    >>> from lspin.faithfulness import area
+    >>> area(np.array([[0.9, 0.1, 0.1]]), n_open=np.array([2])).round(2)
+    array([0.3])
     """
     return np.array(
         [
@@ -231,6 +404,18 @@ def faithfulness(
     curves : DataFrame
         By ``class``, ``order`` and ``gates`` (how many closed, or alone left): mean ``deletion``
         and ``insertion`` probability.
+
+    Examples
+    --------
+    >>> from lspin import LSPINClassifier, load_cells
+    >>> from lspin.explain import hold_out
+    >>> from lspin.faithfulness import by_width, faithfulness
+    >>> cells = load_cells("twin")
+    >>> few = cells.select(cells.X.index[::10])
+    >>> (held,) = hold_out(few, LSPINClassifier(n_members=2, n_steps=20), n_folds=1, verbose=0)
+    >>> areas, curves = faithfulness([held], {"width": by_width}, per_class=1)
+    >>> bool(areas["deletion"].between(0, 1).all())
+    True
     """
     rng = np.random.default_rng(random_state)
     areas, curves = [], []

@@ -46,6 +46,14 @@ class Feature:
         Short name for tables and axes.
     meaning : str
         A plain sentence.
+
+    Examples
+    --------
+    >>> from lspin.features import FEATURES
+    >>> FEATURES["tau"].axis_label
+    'membrane time constant (ms)'
+    >>> FEATURES["tau"].stimulus
+    'long square: 1 s steps of negative current'
     """
 
     name: str
@@ -252,6 +260,17 @@ class ReleasedFeatures(TransformerMixin, BaseEstimator):
         Columns of the table given to `fit`.
     n_features_in_ : int
         How many there are.
+
+    Examples
+    --------
+    >>> from lspin import load_cells
+    >>> from lspin.features import ReleasedFeatures
+    >>> cells = load_cells("twin")
+    >>> engineered = ReleasedFeatures().fit_transform(cells.X)
+    >>> cells.X.shape, engineered.shape
+    ((1750, 46), (1750, 42))
+    >>> "fall_ms_ramp" in engineered
+    True
     """
 
     def fit(self, X: pd.DataFrame, y: object = None) -> ReleasedFeatures:
@@ -345,6 +364,15 @@ def log_heavy_tails(X: pd.DataFrame) -> pd.DataFrame:
     -------
     DataFrame, same shape and columns
         A value that is not positive has no logarithm and becomes NaN, that is, not measured.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from lspin.features import log_heavy_tails
+    >>> log_heavy_tails(pd.DataFrame({"tau": [10.0, 100.0], "sag": [0.1, 0.2]}))
+       tau  sag
+    0  1.0  0.1
+    1  2.0  0.2
     """
     logged = [name for name in X.columns if name in LOGGED_FEATURES]
     return X.assign(**{name: np.log10(X[name].where(X[name] > 0)) for name in logged})
@@ -373,6 +401,17 @@ def model_inputs(columns: Iterable[str] = RELEASED_FEATURES) -> Pipeline:
     ------
     ValueError
         If a column is not in :data:`FEATURES`, or there is none.
+
+    Examples
+    --------
+    >>> from lspin import load_cells
+    >>> from lspin.features import model_inputs
+    >>> cells = load_cells("twin")
+    >>> Z = model_inputs(cells.X).fit_transform(cells.X)
+    >>> Z.shape
+    (1750, 42)
+    >>> bool(Z.isna().any(axis=None))
+    False
     """
     names = list(columns)
     if not names:
@@ -433,6 +472,15 @@ def measure_spike(waveform_mv: ArrayLike, sampling_rate_hz: float = SAMPLING_RAT
     ValueError
         If the trace is too short, has values that are not finite, or has its highest point at
         an end, or if the sampling rate is too low.
+
+    Examples
+    --------
+    >>> from lspin import load_spikes
+    >>> from lspin.features import measure_spike
+    >>> spikes = load_spikes("twin")
+    >>> spike = measure_spike(spikes.waveform_mv.iloc[0])
+    >>> bool(spike["trough_v"] < spike["threshold_v"] < spike["peak_v"])
+    True
     """
     v = np.asarray(waveform_mv, dtype=np.float64)
     if v.ndim != 1 or v.size < 20:
@@ -490,6 +538,14 @@ def measure_spikes(
     ------
     ValueError
         As :func:`measure_spike`, with the cell's id.
+
+    Examples
+    --------
+    >>> from lspin import load_spikes
+    >>> from lspin.features import measure_spikes
+    >>> spikes = load_spikes("twin")
+    >>> measure_spikes(spikes.waveform_mv[:3]).shape
+    (3, 9)
     """
     rows = {}
     for cell, v in zip(waveform_mv.index, waveform_mv.to_numpy(), strict=True):

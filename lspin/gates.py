@@ -48,6 +48,14 @@ def sample_gates(mu: Tensor, noise: Tensor, sigma: float = SIGMA) -> Tensor:
            Gates". ICML 2020.
     .. [2] Yang, Lindenbaum, Kluger. "Locally Sparse Neural Networks for Tabular
            Biomedical Data". ICML 2022.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from lspin.gates import sample_gates
+    >>> mu = torch.tensor([-2.0, 0.0, 2.0])
+    >>> sample_gates(mu, noise=torch.tensor([0.1, 0.2, 0.3]))
+    tensor([0.0000, 0.6000, 1.0000])
     """
     # hardtanh(x, 0, 1) is clip(x, 0, 1) with a gradient that is computed in one pass.
     return F.hardtanh(torch.add(mu + 0.5, noise, alpha=sigma), 0.0, 1.0)
@@ -65,6 +73,13 @@ def gate_values(mu: Tensor) -> Tensor:
     -------
     Tensor, shape of `mu`
         Gates in [0, 1]; a gate is *open* where its value is above 0.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from lspin.gates import gate_values
+    >>> gate_values(torch.tensor([-2.0, 0.0, 2.0]))
+    tensor([0.0000, 0.5000, 1.0000])
     """
     return torch.clamp(mu + 0.5, 0.0, 1.0)
 
@@ -94,6 +109,15 @@ def open_probability(mu: Tensor, sigma: float = SIGMA) -> Tensor:
            Gates". ICML 2020.
     .. [2] Yang, Lindenbaum, Kluger. "Locally Sparse Neural Networks for Tabular
            Biomedical Data". ICML 2022.
+
+    Examples
+    --------
+    At a location of -0.5 a gate is as often open as closed:
+
+    >>> import torch
+    >>> from lspin.gates import open_probability
+    >>> open_probability(torch.tensor([-0.5, 0.5])).round(decimals=2)
+    tensor([0.5000, 0.9800])
     """
     # Clipped at 6 standard deviations, where the probability is 0 or 1 to eight digits: the
     # tiny numbers of the gradient beyond would slow the processor down.

@@ -61,6 +61,18 @@ def leakage(held: Sequence[HeldOut], *, random_state: int = 0) -> pd.DataFrame:
            AISTATS 2021.
     .. [2] Oosterhuis, Lyu, Anand. "Local Feature Selection without Label or Feature Leakage for
            Interpretable Machine Learning Predictions". ICML 2024.
+
+    Examples
+    --------
+    >>> from lspin import LSPINClassifier, load_cells
+    >>> from lspin.explain import hold_out
+    >>> from lspin.leakage import leakage
+    >>> cells = load_cells("twin")
+    >>> few = cells.select(cells.X.index[::10])
+    >>> (held,) = hold_out(few, LSPINClassifier(n_members=2, n_steps=20), n_folds=1, verbose=0)
+    >>> leaks = leakage([held])
+    >>> leaks[leaks["reader"] == "a forest"]["reads"].unique()[:3].tolist()
+    ['nothing (the largest class)', 'all values', 'gates alone']
     """
     rng = np.random.default_rng(random_state)
     hits: dict[tuple[str, str, str], list[np.ndarray]] = {}

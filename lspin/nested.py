@@ -29,6 +29,14 @@ from lspin.baselines import Contender
 from lspin.evaluation import donor_folds, fit_grouped, in_processes, open_gates
 from lspin.scores import expected_calibration_error, one_standard_error, score
 
+__all__ = [
+    "FEW_GATES",
+    "INNER_FOLDS",
+    "OUTER_FOLDS",
+    "NestedScores",
+    "nested_cross_validate",
+]
+
 OUTER_FOLDS = 5
 INNER_FOLDS = 3
 FEW_GATES = 5
@@ -226,6 +234,14 @@ class NestedScores:
         Seconds of all searches together, whenever they ran.
     wall_time_s : float
         Seconds in which at least one of the searches was running.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from lspin.nested import NestedScores
+    >>> nested = NestedScores(pd.DataFrame(), pd.DataFrame(), compute_time_s=40.0, wall_time_s=21.0)
+    >>> nested.compute_time_s / nested.wall_time_s > 1
+    True
     """
 
     scores: pd.DataFrame
@@ -271,6 +287,28 @@ def nested_cross_validate(
     Returns
     -------
     NestedScores
+
+    Examples
+    --------
+    >>> from sklearn.linear_model import LogisticRegression
+    >>> from lspin import load_cells
+    >>> from lspin.baselines import Contender
+    >>> from lspin.features import model_inputs
+    >>> from lspin.nested import nested_cross_validate
+    >>> cells = load_cells("twin")
+    >>> few = cells.select(cells.X.index[::10])
+    >>> linear = Contender(LogisticRegression(), space=({"C": 0.1},), note="linear")
+    >>> nested = nested_cross_validate(
+    ...     lambda seed: {"linear": linear},
+    ...     few.X,
+    ...     few.y,
+    ...     few.donors,
+    ...     inputs=model_inputs(few.X),
+    ...     n_repeats=1,
+    ...     verbose=0,
+    ... )
+    >>> nested.scores[["model", "fold", "setting"]].shape
+    (5, 3)
     """
     keep = (memory or Memory(None)).cache(_run, ignore=["task"])
     classes = np.unique(y)

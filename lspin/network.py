@@ -45,6 +45,14 @@ def mixed(rows: Tensor, shares: Tensor) -> Tensor:
     Returns
     -------
     Tensor, shape (K, n, m)
+
+    Examples
+    --------
+    >>> import torch
+    >>> from lspin.network import mixed
+    >>> rows = torch.tensor([[[0.0], [8.0]]])
+    >>> mixed(rows, torch.tensor([[0.75, 0.75]])).flatten()
+    tensor([2., 6.])
     """
     return torch.lerp(rows.roll(1, dims=1), rows, shares[..., None])
 
@@ -60,6 +68,15 @@ class PackedLinear(nn.Module):
         One random stream per member; member k's weights come from stream k.
     gain : float
         Weights are drawn from N(0, gain**2 / n_in); biases start at 0.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from lspin.network import PackedLinear
+    >>> streams = [torch.Generator().manual_seed(seed) for seed in (0, 1, 2)]
+    >>> layer = PackedLinear(n_in=4, n_out=2, generators=streams, gain=1.0)
+    >>> layer(torch.zeros(3, 10, 4)).shape
+    torch.Size([3, 10, 2])
     """
 
     def __init__(
@@ -103,6 +120,17 @@ class PackedLSPIN(nn.Module):
            Biomedical Data". ICML 2022.
     .. [2] Yamada, Lindenbaum, Negahban, Kluger. "Feature Selection using Stochastic
            Gates". ICML 2020.
+
+    Examples
+    --------
+    Three networks look at ten cells of four features:
+
+    >>> import torch
+    >>> from lspin.network import PackedLSPIN
+    >>> network = PackedLSPIN(n_features=4, n_outputs=5, seeds=[0, 1, 2]).eval()
+    >>> logits, mu = network(torch.zeros(10, 4))
+    >>> logits.shape, mu.shape
+    (torch.Size([3, 10, 5]), torch.Size([3, 10, 4]))
     """
 
     def __init__(

@@ -47,6 +47,16 @@ class LambdaPath:
         The rows of `X` that were held out in some fold, in the order of `gates`.
     gates : ndarray, shape (n_lams, m, d)
         Gates of each held-out cell, averaged over the ensemble that never saw its donor.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import pandas as pd
+    >>> from lspin.path import LambdaPath
+    >>> scores = pd.DataFrame({"fold": [0, 1], "lam": [2.0, 2.0], "macro_f1": [0.75, 0.77]})
+    >>> path = LambdaPath(scores, rows=np.arange(10), gates=np.zeros((1, 10, 42)))
+    >>> round(float(path.summary().loc[2.0, "macro_f1"]), 2)
+    0.76
     """
 
     scores: pd.DataFrame
@@ -118,6 +128,25 @@ def lspin_path(
     ------
     ValueError
         If lambdas, folds or data cannot be used.
+
+    Examples
+    --------
+    >>> from lspin import load_cells, lspin_path
+    >>> from lspin.features import model_inputs
+    >>> cells = load_cells("twin")
+    >>> few = cells.select(cells.X.index[::10])
+    >>> path = lspin_path(
+    ...     few.X,
+    ...     few.y,
+    ...     lams=(0.0, 4.0),
+    ...     groups=few.donors,
+    ...     inputs=model_inputs(few.X),
+    ...     n_members=1,
+    ...     verbose=0,
+    ... )
+    >>> gates = path.summary()["open_gates"]
+    >>> bool(gates[4.0] < gates[0.0])
+    True
     """
     y = np.asarray(y)
     donors = np.arange(len(y)) if groups is None else np.asarray(groups)

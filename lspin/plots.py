@@ -57,6 +57,14 @@ def name_source(fig: Figure, source: str) -> None:
         Drawn with ``layout="constrained"``, which makes room for the line.
     source : str
         Such as ``cells.banner()``.
+
+    Examples
+    --------
+    >>> import matplotlib.pyplot as plt
+    >>> from lspin import load_cells
+    >>> from lspin.plots import name_source
+    >>> fig, ax = plt.subplots(layout="constrained")
+    >>> name_source(fig, load_cells("twin").banner())
     """
     lines = textwrap.wrap(source, int(14 * fig.get_figwidth()))
     fig.supxlabel("\n".join(lines), fontsize=7, color="0.4")
@@ -75,6 +83,14 @@ def plot_median_spikes(spikes: Spikes, quantiles: tuple[float, float] = (0.1, 0.
     -------
     Figure
         One panel per class, and the medians over each other in the last panel.
+
+    Examples
+    --------
+    >>> from lspin import load_spikes
+    >>> from lspin.plots import plot_median_spikes
+    >>> fig = plot_median_spikes(load_spikes("twin"))
+    >>> len(fig.axes)
+    6
     """
     import matplotlib.pyplot as plt
 
@@ -133,6 +149,15 @@ def plot_by_class(
     ------
     ValueError
         If `values` has other rows than `cells`, or a feature is not in the catalogue.
+
+    Examples
+    --------
+    >>> from lspin import load_cells
+    >>> from lspin.plots import plot_by_class
+    >>> cells = load_cells("twin")
+    >>> fig = plot_by_class(cells.X[["vrest", "tau", "sag"]], cells, log=("tau",))
+    >>> len(fig.axes)
+    3
     """
     import matplotlib.pyplot as plt
 
@@ -187,6 +212,15 @@ def plot_scatter(values: pd.DataFrame, cells: Cells, x: str, y: str) -> Figure:
     ------
     ValueError
         If `values` has other rows than `cells`, or a feature is not in the catalogue.
+
+    Examples
+    --------
+    >>> from lspin import load_cells
+    >>> from lspin.plots import plot_scatter
+    >>> cells = load_cells("twin")
+    >>> fig = plot_scatter(cells.X, cells, x="vrest", y="sag")
+    >>> fig.axes[0].get_xlabel()
+    'resting potential (mV)'
     """
     import matplotlib.pyplot as plt
 
@@ -229,6 +263,15 @@ def plot_path(scores: pd.DataFrame, n_inputs: int, source: str) -> Figure:
         A dot per lambda: mean over folds. From two folds on with bars of one standard error, the
         level that is enough, and a ring around the lambda of
         `lspin.scores.one_standard_error`.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from lspin.plots import plot_path
+    >>> scores = pd.DataFrame(
+    ...     {"fold": [0, 0], "lam": [0.0, 4.0], "open_gates": [42, 6], "macro_f1": [0.78, 0.77]}
+    ... )
+    >>> fig = plot_path(scores, n_inputs=42, source="Made-up numbers.")
     """
     import matplotlib.pyplot as plt
 
@@ -274,6 +317,14 @@ def plot_reliability(truth: ArrayLike, proba: Mapping[str, pd.DataFrame], source
     Figure
         A line per model through bins of equal width of the largest probability; dots are as
         large as the share of cells in their bin. On the diagonal a model is calibrated.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from lspin.plots import plot_reliability
+    >>> sure = pd.DataFrame({"Pvalb+": [0.9, 0.8, 0.3], "Sst+": [0.1, 0.2, 0.7]})
+    >>> truth = ["Pvalb+", "Sst+", "Sst+"]
+    >>> fig = plot_reliability(truth, {"LSPIN": sure}, source="Made-up numbers.")
     """
     import matplotlib.pyplot as plt
 
@@ -318,6 +369,14 @@ def plot_score_by_gates(scores: pd.DataFrame, n_inputs: int, source: str) -> Fig
     Figure
         A line through LSPIN's lambdas, squares for its budgets, a star for the setting it chose
         itself, a diamond for the best with few gates; a dotted line at the best rival.
+
+    Examples
+    --------
+    >>> from lspin.evaluation import read_results
+    >>> from lspin.plots import plot_score_by_gates
+    >>> from lspin.studies import results_file
+    >>> scores, about = read_results(results_file("paper"))
+    >>> fig = plot_score_by_gates(scores, n_inputs=41, source=about["banner"])
     """
     import matplotlib.pyplot as plt
 

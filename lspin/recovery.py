@@ -59,6 +59,14 @@ class Answer(NamedTuple):
         Classes or values.
     selected : ndarray of bool, shape (n, d) or (K, n, d)
         Features it used for each sample; of each member, where it has K.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from lspin.recovery import Answer
+    >>> answer = Answer(predicted=np.zeros(2), selected=np.array([[True, False], [False, True]]))
+    >>> answer.selected.shape
+    (2, 2)
     """
 
     predicted: np.ndarray
@@ -81,6 +89,15 @@ def selection_scores(selected: np.ndarray, relevant: np.ndarray) -> dict[str, fl
         ``fdr``, the share of selected features that are not relevant (0 if none is
         selected); ``exact``, whether both are the same. ``median`` features selected
         per sample, and their ``union`` over samples.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from lspin.recovery import selection_scores
+    >>> relevant = np.array([[True, True, False, False]])
+    >>> scores = selection_scores(np.array([[True, False, False, True]]), relevant)
+    >>> scores["tpr"], scores["fdr"], scores["exact"]
+    (0.5, 0.5, 0.0)
     """
     size = selected.sum(axis=1)
     right = (selected & relevant).sum(axis=1)
@@ -111,6 +128,14 @@ def recovery(answer: Answer, test: Problem) -> dict[str, float]:
     -------
     dict
         ``score``, the accuracy or the mean squared error, and all of `selection_scores`.
+
+    Examples
+    --------
+    >>> from lspin.recovery import l1, recovery
+    >>> from lspin.synthetic import linear_groups
+    >>> train, test = linear_groups(200, random_state=0), linear_groups(200, random_state=1)
+    >>> recovery(l1(train, test, random_state=0), test)["fdr"]
+    0.5
     """
     measure = accuracy_score if test.task == "classification" else mean_squared_error
     scores = {"score": float(measure(test.y, answer.predicted))}
@@ -138,6 +163,17 @@ def gated(train: Problem, test: Problem, random_state: int, gating: str) -> Answ
     -------
     Answer
         A feature is selected by a member where its gate is above 0.
+
+    Examples
+    --------
+    Takes some seconds.
+
+    >>> from lspin.recovery import gated, recovery
+    >>> from lspin.synthetic import linear_groups
+    >>> train, test = linear_groups(1000), linear_groups(100, random_state=1)
+    >>> answer = gated(train, test, random_state=0, gating="linear")  # doctest: +SKIP
+    >>> recovery(answer, test)["tpr"]  # doctest: +SKIP
+    1.0
     """
     settings: dict[str, Any] = {
         "lam": PRICE * train.X.shape[1],
@@ -167,6 +203,16 @@ def l1(train: Problem, test: Problem, random_state: int) -> Answer:
     -------
     Answer
         The features of nonzero weight, the same for all samples.
+
+    Examples
+    --------
+    One linear rule cannot follow two, so all features are selected for all samples:
+
+    >>> from lspin.recovery import l1
+    >>> from lspin.synthetic import linear_groups
+    >>> train, test = linear_groups(200, random_state=0), linear_groups(200, random_state=1)
+    >>> bool(l1(train, test, random_state=0).selected.all())
+    True
     """
     if train.task == "classification":
         model = LogisticRegressionCV(
@@ -204,6 +250,14 @@ def boosting(train: Problem, test: Problem, random_state: int) -> Answer:
     ----------
     .. [1] Lundberg et al. "From local explanations to global understanding with
            explainable AI for trees". Nature Machine Intelligence 2020.
+
+    Examples
+    --------
+    >>> from lspin.recovery import boosting
+    >>> from lspin.synthetic import linear_groups
+    >>> train, test = linear_groups(200, random_state=0), linear_groups(200, random_state=1)
+    >>> boosting(train, test, random_state=0).selected.sum(axis=1).max()  # doctest: +SKIP
+    2
     """
     import shap
 
@@ -242,6 +296,13 @@ def evaluate_synthetic(n_repeats: int = 3, verbose: int = 1) -> dict[str, Any]:
     dict
         Scores per problem, width, repeat and method, beside the score of the best
         possible model, with versions and wall time. Ready for JSON.
+
+    Examples
+    --------
+    Takes half an hour; `lspin.studies` keeps what it returned.
+
+    >>> from lspin.recovery import evaluate_synthetic
+    >>> results = evaluate_synthetic(n_repeats=1)  # doctest: +SKIP
     """
     started = time.perf_counter()
     tasks = [
@@ -281,6 +342,13 @@ def run(name: str, width: int, repeat: int, method: str) -> dict[str, Any]:
     -------
     dict
         One row of results.
+
+    Examples
+    --------
+    >>> from lspin.recovery import run
+    >>> row = run("linear_groups", width=11, repeat=0, method="L1")
+    >>> row["method"], row["best_score"]
+    ('L1', 0.0)
     """
     n_train, n_test = SIZES[name]
     train = PROBLEMS[name](n_train, width, FIRST_SEED + repeat)

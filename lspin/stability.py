@@ -21,12 +21,60 @@ STRONGEST = 3
 
 
 def open_sets(model: LSPINClassifier, Z: pd.DataFrame) -> np.ndarray:
-    """Tell which gates at least half of the members opened, shape (n, d)."""
+    """Tell which gates at least half of the members opened, shape (n, d).
+
+    Parameters
+    ----------
+    model : LSPINClassifier
+        Fitted.
+    Z : DataFrame, shape (n, d)
+        Cells, standardised as in `fit`.
+
+    Returns
+    -------
+    ndarray of bool, shape (n, d)
+
+    Examples
+    --------
+    >>> from lspin import LSPINClassifier, load_cells
+    >>> from lspin.features import model_inputs
+    >>> from lspin.stability import open_sets
+    >>> cells = load_cells("twin")
+    >>> few = cells.select(cells.X.index[::10])
+    >>> Z = model_inputs(few.X).fit_transform(few.X)
+    >>> model = LSPINClassifier(n_members=2, n_steps=20, random_state=0).fit(Z, few.y)
+    >>> open_sets(model, Z).shape
+    (175, 42)
+    """
     return (model.member_gates(Z) > 0).mean(axis=0) >= 0.5
 
 
 def strongest_sets(model: LSPINClassifier, Z: pd.DataFrame) -> np.ndarray:
-    """Tell which `STRONGEST` measurements did most for the predicted class, shape (n, d)."""
+    """Tell which `STRONGEST` measurements did most for the predicted class, shape (n, d).
+
+    Parameters
+    ----------
+    model : LSPINClassifier
+        Fitted.
+    Z : DataFrame, shape (n, d)
+        Cells, standardised as in `fit`.
+
+    Returns
+    -------
+    ndarray of bool, shape (n, d)
+
+    Examples
+    --------
+    >>> from lspin import LSPINClassifier, load_cells
+    >>> from lspin.features import model_inputs
+    >>> from lspin.stability import strongest_sets
+    >>> cells = load_cells("twin")
+    >>> few = cells.select(cells.X.index[::10])
+    >>> Z = model_inputs(few.X).fit_transform(few.X)
+    >>> model = LSPINClassifier(n_members=2, n_steps=20, random_state=0).fit(Z, few.y)
+    >>> int(strongest_sets(model, Z).sum(axis=1).max()) <= 3
+    True
+    """
     effect = effects(model, Z)
     own = effect[np.arange(len(Z)), :, model.predict_proba(Z).argmax(axis=1)]
     place = np.argsort(np.argsort(-own, axis=1), axis=1)
@@ -45,6 +93,15 @@ def to_groups(sets: np.ndarray, groups: pd.Series) -> np.ndarray:
     Returns
     -------
     ndarray of bool, shape (n, n_groups)
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import pandas as pd
+    >>> from lspin.stability import to_groups
+    >>> groups = pd.Series(["spike", "spike", "sag"])
+    >>> to_groups(np.array([[False, True, False]]), groups)
+    array([[ True, False]])
     """
     return np.column_stack([sets[:, groups == name].any(axis=1) for name in groups.unique()])
 
@@ -61,6 +118,13 @@ def jaccard(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     -------
     ndarray, shape (n,)
         NaN where both are empty.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from lspin.stability import jaccard
+    >>> jaccard(np.array([[True, True, False]]), np.array([[False, True, True]])).round(2)
+    array([0.33])
     """
     both, either = (a & b).sum(axis=1), (a | b).sum(axis=1)
     return np.divide(both, either, out=np.full(len(a), np.nan), where=either > 0)
@@ -70,6 +134,24 @@ def jaccard_by_size(n_a: int, n_b: int, d: int) -> float:
     """Mean Jaccard overlap of two random sets of `n_a` and `n_b` of `d` features.
 
     Their intersection follows a hypergeometric distribution.
+
+    Parameters
+    ----------
+    n_a, n_b : int
+        Features in either set.
+    d : int
+        Features to choose from.
+
+    Returns
+    -------
+    float
+        NaN if both sets are empty.
+
+    Examples
+    --------
+    >>> from lspin.stability import jaccard_by_size
+    >>> round(jaccard_by_size(5, 5, 42), 2)
+    0.07
     """
     if n_a + n_b == 0:
         return np.nan
@@ -103,6 +185,14 @@ def agreement(a: np.ndarray, b: np.ndarray) -> dict[str, float]:
     .. [1] Hubert, Arabie. "Comparing partitions". Journal of Classification 2, 1985.
     .. [2] Nogueira, Sechidis, Brown. "On the Stability of Feature Selection Algorithms".
            JMLR 18(174), 2018.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from lspin.stability import agreement
+    >>> sets = np.array([[True, False, False], [False, False, True]])
+    >>> agreement(sets, sets)
+    {'jaccard': 1.0, 'beyond_size': 1.0, 'beyond_cell': 1.0}
     """
     overlap = jaccard(a, b)
     found = float(np.nanmean(overlap)) if np.isfinite(overlap).any() else np.nan
@@ -128,7 +218,27 @@ def _corrected(found: float, by_chance: np.ndarray) -> float:
 
 
 def nearest(Z: pd.DataFrame, donors: pd.Series) -> np.ndarray:
-    """Row of the most similar cell of another donor, shape (n,); Euclidean, all inputs."""
+    """Row of the most similar cell of another donor, shape (n,); Euclidean, all inputs.
+
+    Parameters
+    ----------
+    Z : DataFrame, shape (n, d)
+        Standardised cells.
+    donors : Series, shape (n,)
+        Donor of each cell.
+
+    Returns
+    -------
+    ndarray of int, shape (n,)
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from lspin.stability import nearest
+    >>> Z = pd.DataFrame({"sag": [0.0, 0.1, 2.0], "tau": [0.0, 0.1, 1.0]})
+    >>> nearest(Z, donors=pd.Series([7, 7, 8]))
+    array([2, 2, 1])
+    """
     distance = cdist(Z, Z)
     distance[donors.to_numpy()[:, None] == donors.to_numpy()[None]] = np.inf
     return distance.argmin(axis=1)
@@ -156,6 +266,18 @@ def refits(
         ``another seed``: nothing changed but random numbers; ``other donors``: each time
         without another quarter of the training donors; ``donors drawn anew``: as many donors as
         before, drawn with replacement (bootstrap).
+
+    Examples
+    --------
+    >>> from lspin import LSPINClassifier, load_cells
+    >>> from lspin.explain import hold_out
+    >>> from lspin.stability import refits
+    >>> cells = load_cells("twin")
+    >>> few = cells.select(cells.X.index[::10])
+    >>> (held,) = hold_out(few, LSPINClassifier(n_members=2, n_steps=20), n_folds=1, verbose=0)
+    >>> trained = refits(held, n_seeds=1, n_draws=1, verbose=0)
+    >>> {name: len(pipelines) for name, pipelines in trained.items()}
+    {'another seed': 1, 'other donors': 4, 'donors drawn anew': 1}
     """
     seen, rng = held.seen, np.random.default_rng(random_state)
     three_quarters = [rows for rows, _ in donor_folds(seen.y, seen.donors, 4, random_state)]
@@ -187,6 +309,16 @@ def draw_donors(donors: pd.Series, rng: np.random.Generator) -> np.ndarray:
     -------
     ndarray of int
         Rows of all cells of the donors drawn, as often as the donor was.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import pandas as pd
+    >>> from lspin.stability import draw_donors
+    >>> donors = pd.Series([7, 7, 8, 9])
+    >>> rows = draw_donors(donors, np.random.default_rng(0))
+    >>> bool(donors[rows].isin([7, 8, 9]).all())
+    True
     """
     cells_of = donors.groupby(donors.to_numpy()).indices
     names = list(cells_of)
@@ -213,6 +345,19 @@ def stability(
         cell beside its nearest neighbour from another donor), per kind of ``reasons`` (``open
         gates``, those of at least half of the members; ``strongest 3``) and per ``unit``
         (``measurement`` or ``group``). Columns: what `agreement` returns, mean over pairs.
+
+    Examples
+    --------
+    >>> from lspin import LSPINClassifier, load_cells
+    >>> from lspin.explain import feature_groups, hold_out
+    >>> from lspin.stability import stability
+    >>> cells = load_cells("twin")
+    >>> few = cells.select(cells.X.index[::10])
+    >>> (held,) = hold_out(few, LSPINClassifier(n_members=2, n_steps=20), n_folds=1, verbose=0)
+    >>> twice = {"itself": [held.pipeline, held.pipeline]}
+    >>> table = stability(held, twice, feature_groups(held.Z)).set_index("compared with")
+    >>> bool((table.loc["itself", "jaccard"].round(6) == 1).all())
+    True
     """
     rows = []
     for reasons, sets_of in _REASONS.items():
@@ -256,6 +401,19 @@ def selection_frequency(
     DataFrame
         A row per measurement or group (``unit``, ``name``) and kind of ``reasons``: ``share`` of
         held-out cells, mean over draws, with ``low`` and ``high``, the 5th and 95th percentile.
+
+    Examples
+    --------
+    >>> from lspin import LSPINClassifier, load_cells
+    >>> from lspin.explain import feature_groups, hold_out
+    >>> from lspin.stability import selection_frequency
+    >>> cells = load_cells("twin")
+    >>> few = cells.select(cells.X.index[::10])
+    >>> (held,) = hold_out(few, LSPINClassifier(n_members=2, n_steps=20), n_folds=1, verbose=0)
+    >>> pipelines = [held.pipeline, held.pipeline]
+    >>> frequency = selection_frequency(held, pipelines, feature_groups(held.Z))
+    >>> frequency["unit"].unique().tolist()
+    ['measurement', 'group']
     """
     rng = np.random.default_rng(random_state)
     draws = [draw_donors(held.cells.donors, rng) for _ in pipelines]

@@ -47,6 +47,13 @@ class Problem:
     expected : ndarray, shape (n,)
         What the best possible model would say: the probability of class 1, or the
         expected value.
+
+    Examples
+    --------
+    >>> from lspin.synthetic import e5
+    >>> problem = e5(100)
+    >>> problem.task, problem.best_score
+    ('regression', 0.0)
     """
 
     name: str
@@ -91,6 +98,13 @@ def linear_groups(
     ----------
     .. [1] Yang, Lindenbaum, Kluger. "Locally Sparse Neural Networks for Tabular
            Biomedical Data". ICML 2022.
+
+    Examples
+    --------
+    >>> from lspin.synthetic import linear_groups
+    >>> problem = linear_groups(100)
+    >>> problem.relevant[0].tolist() in ([True, True, False, False], [False, False, True, True])
+    True
     """
     rng = _generator(n_features, 4, random_state)
     first = rng.random(n) < 0.5
@@ -128,6 +142,13 @@ def e5(n: int, n_features: int = 21, random_state: int | np.random.Generator = 0
     ----------
     .. [1] Yang, Lindenbaum, Kluger. "Locally Sparse Neural Networks for Tabular
            Biomedical Data". ICML 2022.
+
+    Examples
+    --------
+    >>> from lspin.synthetic import e5
+    >>> problem = e5(100)
+    >>> int(problem.relevant.sum(axis=1).max())
+    3
     """
     rng = _generator(n_features, 21, random_state)
     X = rng.choice([-1.0, 1.0], size=(n, n_features))
@@ -174,6 +195,13 @@ def syn(
     ----------
     .. [1] Yoon, Jordon, van der Schaar. "INVASE: Instance-wise Variable Selection using
            Neural Networks". ICLR 2019.
+
+    Examples
+    --------
+    >>> from lspin.synthetic import syn
+    >>> problem = syn("syn4", 100)
+    >>> bool(problem.relevant[:, 10].all())
+    True
     """
     rng = _generator(n_features, 11, random_state)
     X = rng.standard_normal((n, n_features))

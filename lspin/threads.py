@@ -24,6 +24,18 @@ def n_workers() -> int:
     In this order: what the user set with ``joblib.parallel_config``; the number
     of threads the user set for torch or with ``OMP_NUM_THREADS``; the processors
     this process may use (affinity and container quota, as joblib counts them).
+
+    Returns
+    -------
+    int
+
+    Examples
+    --------
+    >>> from joblib import parallel_config
+    >>> from lspin.threads import n_workers
+    >>> with parallel_config(backend="threading", n_jobs=3):
+    ...     n_workers()
+    3
     """
     configured = effective_n_jobs(None)
     if configured > 1:
@@ -35,7 +47,20 @@ def n_workers() -> int:
 
 @contextmanager
 def one_torch_thread() -> Iterator[None]:
-    """Let torch use one thread in the calling thread, and restore its setting after."""
+    """Let torch use one thread in the calling thread, and restore its setting after.
+
+    Yields
+    ------
+    None
+
+    Examples
+    --------
+    >>> import torch
+    >>> from lspin.threads import one_torch_thread
+    >>> with one_torch_thread():
+    ...     torch.get_num_threads()
+    1
+    """
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     try:

@@ -64,6 +64,14 @@ class Recipe:
            ICLR 2018. Equation 2, for inputs.
     .. [2] Verma et al. "Manifold Mixup: Better Representations by Interpolating Hidden States".
            ICML 2019.
+
+    Examples
+    --------
+    >>> from lspin.training import Recipe
+    >>> Recipe(max_open=5).steps(n_train=1000)
+    1000
+    >>> Recipe(n_steps=20).steps(n_train=1000)
+    20
     """
 
     gating: str = "local"
@@ -83,7 +91,19 @@ DEFAULT = Recipe()
 
 
 def training_recipe() -> tuple:
-    """Return the settings of training and network that a recorded result depends on."""
+    """Return the settings of training and network that a recorded result depends on.
+
+    Returns
+    -------
+    tuple
+        Nothing to read; equal for equal settings.
+
+    Examples
+    --------
+    >>> from lspin.training import training_recipe
+    >>> training_recipe() == training_recipe()
+    True
+    """
     steps = (BATCH_SIZE, MIN_STEPS, BUDGET_STEPS, MIN_EPOCHS, N_CHECKS, RAMP, BUDGET_RAMP)
     rates = (LEARNING_RATE, WEIGHT_DECAY, LABEL_SMOOTHING, MIXUP)
     return steps, rates, (GATE_HIDDEN, PREDICTOR_HIDDEN, SIGMA, LOCAL_FROM, MAX_BIAS)
@@ -101,6 +121,14 @@ class Member:
         Weight of the open-gate penalty.
     seed : int
         Seed of the member's weights and gate noise.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from lspin.training import Member
+    >>> member = Member(train=np.arange(150), valid=np.arange(150, 200), lam=1.0, seed=0)
+    >>> len(member.train), len(member.valid)
+    (150, 50)
     """
 
     train: np.ndarray
@@ -114,6 +142,26 @@ def classification_loss(logits: Tensor, target: Tensor) -> Tensor:
 
     Classes are indices, (K, n), or shares of each class, (K, n, c). Labels are smoothed
     because a Cre line is an imperfect label: some cells of a line do not belong to its class.
+
+    Parameters
+    ----------
+    logits : Tensor, shape (K, n, c)
+        Outputs of K networks.
+    target : Tensor, shape (K, n) or (K, n, c)
+        Class indices (int64), or shares of each class (float32).
+
+    Returns
+    -------
+    Tensor, shape (K, n)
+
+    Examples
+    --------
+    A network that is sure and right pays little, and not nothing:
+
+    >>> import torch
+    >>> from lspin.training import classification_loss
+    >>> classification_loss(torch.tensor([[[9.0, 0.0]]]), torch.tensor([[0]])).round(decimals=2)
+    tensor([[0.2300]])
     """
     if target.dim() == 3:
         target = target.transpose(1, 2)
@@ -123,7 +171,26 @@ def classification_loss(logits: Tensor, target: Tensor) -> Tensor:
 
 
 def regression_loss(values: Tensor, target: Tensor) -> Tensor:
-    """Squared error per cell, shape (K, n), of values (K, n, 1) and targets (K, n)."""
+    """Squared error per cell, shape (K, n), of values (K, n, 1) and targets (K, n).
+
+    Parameters
+    ----------
+    values : Tensor, shape (K, n, 1)
+        Outputs of K networks.
+    target : Tensor, shape (K, n)
+        Standardised values.
+
+    Returns
+    -------
+    Tensor, shape (K, n)
+
+    Examples
+    --------
+    >>> import torch
+    >>> from lspin.training import regression_loss
+    >>> regression_loss(torch.tensor([[[3.0]]]), torch.tensor([[1.0]]))
+    tensor([[4.]])
+    """
     return (values.squeeze(-1) - target) ** 2
 
 
@@ -157,6 +224,20 @@ def objective(
     ----------
     .. [1] Yang, Lindenbaum, Kluger. "Locally Sparse Neural Networks for Tabular
            Biomedical Data". ICML 2022.
+
+    Examples
+    --------
+    With all gates fully open the penalty is nearly lambda itself:
+
+    >>> import torch
+    >>> from lspin.network import PackedLSPIN
+    >>> from lspin.training import objective
+    >>> network = PackedLSPIN(n_features=4, n_outputs=2, seeds=[0]).eval()
+    >>> x, target = torch.zeros(10, 4), torch.zeros(1, 10, dtype=torch.int64)
+    >>> free = objective(network, x, target, lam=torch.tensor([0.0]))
+    >>> priced = objective(network, x, target, lam=torch.tensor([1.0]))
+    >>> (priced - free)[0, 0].item() > 0.9
+    True
     """
     output, mu = network(x, shares)
     is_regression = target.is_floating_point() and target.dim() == 2
@@ -188,6 +269,20 @@ def fit_members(
     -------
     PackedLSPIN
         All members, in the order given.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import torch
+    >>> from lspin.training import Member, Recipe, fit_members
+    >>> rng = np.random.default_rng(0)
+    >>> x = torch.tensor(rng.standard_normal((200, 4)), dtype=torch.float32)
+    >>> target = (x[:, 0] > 0).long()
+    >>> train, valid = np.arange(150), np.arange(150, 200)
+    >>> members = [Member(train, valid, lam, seed=0) for lam in (0.0, 2.0)]
+    >>> network = fit_members(x, target, members, n_outputs=2, recipe=Recipe(n_steps=20))
+    >>> network.n_members
+    2
     """
     size = PACK_SIZE if x.device.type == "cpu" else len(members)  # a GPU takes all at once
     packs = Parallel(n_jobs=n_workers(), prefer="threads")(
@@ -244,6 +339,21 @@ def fit_pack(
     PackedLSPIN
         In evaluation mode; member k as it was when the same objective, without
         gate noise, was lowest on its validation rows.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import torch
+    >>> from lspin.training import Member, Recipe, fit_pack
+    >>> rng = np.random.default_rng(0)
+    >>> x = torch.tensor(rng.standard_normal((200, 4)), dtype=torch.float32)
+    >>> target = (x[:, 0] > 0).long()
+    >>> train, valid = np.arange(150), np.arange(150, 200)
+    >>> members = [Member(train, valid, lam, seed=0) for lam in (0.0, 2.0)]
+    >>> network = fit_pack(x, target, members, n_outputs=2, recipe=Recipe(n_steps=20))
+    >>> logits, mu = network(x[valid])
+    >>> logits.shape
+    torch.Size([2, 50, 2])
     """
     weight = torch.ones(len(x), device=x.device) if weight is None else weight
     lam = torch.tensor([m.lam for m in members], dtype=x.dtype, device=x.device)

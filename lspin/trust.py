@@ -38,12 +38,34 @@ _PACKAGES = ("numpy", "scikit-learn", "torch", "shap", "captum")
 
 
 def examined() -> dict[str, LSPINClassifier]:
-    """Return the models whose reasons are examined, not fitted: with many open gates, with few."""
+    """Return the models whose reasons are examined, not fitted: with many open gates, with few.
+
+    Returns
+    -------
+    dict of str to LSPINClassifier
+
+    Examples
+    --------
+    >>> from lspin.trust import examined
+    >>> examined()["few gates"].max_open
+    5.0
+    """
     return {"default": LSPINClassifier(), FEW: LSPINClassifier(lam=0.0, max_open=5.0)}
 
 
 def sealed() -> dict[str, LSPINClassifier]:
-    """Return the same two with gates that are equal for all cells, and so cannot leak."""
+    """Return the same two with gates that are equal for all cells, and so cannot leak.
+
+    Returns
+    -------
+    dict of str to LSPINClassifier
+
+    Examples
+    --------
+    >>> from lspin.trust import sealed
+    >>> {model.gating for model in sealed().values()}
+    {'global'}
+    """
     return {
         "global gates": LSPINClassifier(gating="global"),
         f"{FEW}, global": LSPINClassifier(lam=0.0, gating="global", max_open=5.0),
@@ -85,6 +107,14 @@ def evaluate_explanations(
     ------
     ImportError
         If shap or captum is missing.
+
+    Examples
+    --------
+    Takes some minutes; `lspin.studies` keeps what it returned.
+
+    >>> from lspin import load_cells
+    >>> from lspin.trust import evaluate_explanations
+    >>> results = evaluate_explanations(load_cells("twin"))  # doctest: +SKIP
     """
     started = time.perf_counter()
     versions = {name: version(name) for name in _PACKAGES}  # fails now if one is missing
@@ -143,6 +173,14 @@ def read_tables(path: Path) -> tuple[dict[str, pd.DataFrame], dict[str, Any]]:
         The tables, by name.
     about : dict
         Everything else in the file.
+
+    Examples
+    --------
+    >>> from lspin.studies import results_file
+    >>> from lspin.trust import read_tables
+    >>> tables, about = read_tables(results_file("explanations"))
+    >>> "leakage" in tables
+    True
     """
     about = json.loads(path.read_text())
     return {name: pd.DataFrame(rows) for name, rows in about.pop("tables").items()}, about

@@ -1,12 +1,19 @@
 """What the documents say is true: their code runs, and what they point to exists."""
 
+import doctest
+import importlib
 import inspect
 import re
+from functools import cache
 from pathlib import Path
 
+import joblib
+import matplotlib.pyplot as plt
 import pytest
+from numpydoc.validate import validate
 
 from lspin import LSPINClassifier
+from lspin.data import twin
 from lspin.evaluation import compare, intervals, read_results
 from lspin.studies import results_file
 
@@ -15,6 +22,16 @@ DOCUMENTS = [
     *("README.md", "CONTRIBUTING.md", "CHANGELOG.md"),
     *(f"book/{page}.md" for page in ("intro", "running", "api", "catalogue")),
 ]
+
+REFERENCE = {
+    module: page.name
+    for page in sorted((ROOT / "book").glob("api_*.rst"))
+    for module in re.findall(r"automodule:: (\S+)", page.read_text())
+}
+"""The modules of the reference, and their pages."""
+
+NOT_SHOWN = {"lspin.__main__", "lspin.data"}
+"""The command line tells about itself; of the data package only what it exports is for users."""
 
 
 def blocks(text, language):
@@ -87,3 +104,63 @@ def test_commands_in_documents_exist(name):
     for subcommand in re.findall(r"(?m)(?:^|/|\s)lspin (\w+)", commands):
         known = ("fetch", "info", "evaluate", "explain")
         assert subcommand in known, f"{name} says `lspin {subcommand}`"
+
+
+def test_the_reference_shows_every_module():
+    paths = (path.relative_to(ROOT).with_suffix("") for path in (ROOT / "lspin").rglob("*.py"))
+    names = {".".join(path.parts).removesuffix(".__init__") for path in paths}
+    inside = {name for name in names if name.rpartition(".")[0] in NOT_SHOWN}
+    assert names - inside - NOT_SHOWN - {"lspin"} == set(REFERENCE) - NOT_SHOWN
+
+
+def public(module):
+    """Name the functions and classes of a module that its page shows."""
+    home = importlib.import_module(module)
+    names = getattr(home, "__all__", None) or [
+        name for name, x in vars(home).items() if inspect.getmodule(x) is home
+    ]
+    return [
+        name
+        for name in names
+        if not name.startswith("_")
+        and (inspect.isfunction(getattr(home, name)) or inspect.isclass(getattr(home, name)))
+    ]
+
+
+@pytest.mark.parametrize("module", REFERENCE)
+def test_whatever_is_public_is_described_with_an_example(module):
+    for name in public(module):
+        found = validate(f"{module}.{name}")
+        problems = dict(found["errors"])
+        # EX01: no example; PR01, PR02: parameters without description, or none of the function's
+        wanted = {"EX01", "PR01", "PR02"} & set(problems)
+        if "    Attributes\n" in found["docstring"] or "\nAttributes\n" in found["docstring"]:
+            wanted -= {"PR01"}  # a record, whose attributes are its parameters
+        assert not wanted, f"{module}.{name}: {[problems[code] for code in wanted]}"
+
+
+@pytest.fixture
+def one_twin(monkeypatch):
+    """Draw the twin once for all examples, and run what they run in this process."""
+    monkeypatch.setenv("LSPIN_SOURCE", "twin")
+    monkeypatch.setenv("MPLBACKEND", "agg")
+    monkeypatch.setattr(twin, "load", drawn)
+    with joblib.parallel_config("threading"):
+        yield
+    plt.close("all")
+
+
+drawn = cache(twin.load)
+
+
+@pytest.mark.parametrize("module", REFERENCE)
+def test_examples_run_and_print_what_they_say(module, one_twin):
+    home = importlib.import_module(module)
+    for name in public(module):
+        # Nothing is at hand but what the example imports, as for a reader who copies it.
+        for example in doctest.DocTestFinder(recurse=False).find(
+            getattr(home, name), f"{module}.{name}", globs={}
+        ):
+            said = []
+            doctest.DocTestRunner().run(example, out=said.append)
+            assert not said, "".join(said)

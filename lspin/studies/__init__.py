@@ -75,6 +75,7 @@ def results_file(name: str) -> Path:
     Examples
     --------
     >>> from lspin.evaluation import read_results
+    >>> from lspin.studies import results_file
     >>> scores, about = read_results(results_file("paper"))
     >>> about["study"]
     'the 41 features published with Ophir et al. (2023), complete rows'
@@ -114,6 +115,13 @@ def study(
     ------
     ValueError
         If there is no such study or no such contender.
+
+    Examples
+    --------
+    Needs the recorded cells and takes about half an hour.
+
+    >>> from lspin.studies import study
+    >>> results = study("paper")  # doctest: +SKIP
     """
     if what not in STUDIES:
         raise ValueError(f"The study must be one of {', '.join(STUDIES)}, got {what!r}.")
@@ -158,6 +166,25 @@ def evaluate(
     dict
         Scores per table, model, repeat and fold with their provenance: source, cohort and
         checksums of each table, protocol, versions, seeds, settings and times. Ready for JSON.
+
+    Examples
+    --------
+    >>> from lspin import load_cells
+    >>> from lspin.studies import evaluate
+    >>> cells = load_cells("twin")
+    >>> few = cells.select(cells.X.index[::10])
+    >>> from sklearn.linear_model import LogisticRegression
+    >>> from lspin.baselines import Contender
+    >>> from lspin.features import model_inputs
+    >>> linear = Contender(LogisticRegression(), space=({"C": 0.1},), note="linear")
+    >>> results = evaluate(
+    ...     {"some": (few, model_inputs(few.X))},
+    ...     models=lambda seed: {"linear": linear},
+    ...     n_repeats=1,
+    ...     verbose=0,
+    ... )
+    >>> len(results["scores"])
+    5
     """
     done = {
         name: nested_cross_validate(
@@ -210,7 +237,20 @@ def _tables(what: str) -> dict[str, Table]:
 
 
 def authors_table() -> Cells:
-    """Return the cells of Ophir et al. (2023): the complete rows of their table."""
+    """Return the cells of Ophir et al. (2023): the complete rows of their table.
+
+    Returns
+    -------
+    Cells
+
+    Examples
+    --------
+    Needs the authors' table, which is downloaded once.
+
+    >>> from lspin.studies import authors_table
+    >>> len(authors_table())  # doctest: +SKIP
+    1382
+    """
     cells = load_cells("paper", verbose=0)
     return cells.select(cells.X.notna().all(axis=1))
 
@@ -231,6 +271,14 @@ def with_and_without_waveform(cells: Cells, spikes: Spikes) -> dict[str, Table]:
         "features": the table as it is. "features and waveform": the same cells with the samples
         of the spike as further columns, and inputs that replace these by `N_COMPONENTS`
         standardised principal components, found on training cells.
+
+    Examples
+    --------
+    >>> from lspin import load_cells, load_spikes
+    >>> from lspin.studies import with_and_without_waveform
+    >>> tables = with_and_without_waveform(load_cells("twin"), load_spikes("twin"))
+    >>> {name: cells.X.shape[1] for name, (cells, inputs) in tables.items()}
+    {'features': 46, 'features and waveform': 196}
     """
     cells = cells.select(cells.X.index.isin(spikes.waveform_mv.index))
     samples = spikes.waveform_mv.loc[cells.X.index]
