@@ -122,12 +122,12 @@ def cross_validate(
 
     Examples
     --------
+    >>> from sklearn.linear_model import LogisticRegression
     >>> from lspin import load_cells
     >>> from lspin.evaluation import cross_validate
+    >>> from lspin.features import model_inputs
     >>> cells = load_cells("twin")
     >>> few = cells.select(cells.X.index[::10])
-    >>> from sklearn.linear_model import LogisticRegression
-    >>> from lspin.features import model_inputs
     >>> scores, predictions = cross_validate(
     ...     {"linear": LogisticRegression()},
     ...     few.X,
@@ -226,13 +226,13 @@ def fit_grouped(pipeline: Pipeline, X: pd.DataFrame, y: pd.Series, donors: pd.Se
 
     Examples
     --------
-    >>> from lspin import load_cells
-    >>> from lspin.evaluation import fit_grouped
-    >>> cells = load_cells("twin")
-    >>> few = cells.select(cells.X.index[::10])
     >>> from sklearn.pipeline import make_pipeline
     >>> from lspin import LSPINClassifier
+    >>> from lspin import load_cells
+    >>> from lspin.evaluation import fit_grouped
     >>> from lspin.features import model_inputs
+    >>> cells = load_cells("twin")
+    >>> few = cells.select(cells.X.index[::10])
     >>> pipeline = make_pipeline(model_inputs(few.X), LSPINClassifier(n_members=2, n_steps=20))
     >>> fit_grouped(pipeline, few.X, few.y, few.donors).predict(few.X).shape
     (175,)
@@ -259,13 +259,13 @@ def open_gates(pipeline: Pipeline, X: pd.DataFrame) -> dict[str, float]:
 
     Examples
     --------
-    >>> from lspin import load_cells
-    >>> from lspin.evaluation import open_gates
-    >>> cells = load_cells("twin")
-    >>> few = cells.select(cells.X.index[::10])
     >>> from sklearn.pipeline import make_pipeline
     >>> from lspin import LSPINClassifier
+    >>> from lspin import load_cells
+    >>> from lspin.evaluation import open_gates
     >>> from lspin.features import model_inputs
+    >>> cells = load_cells("twin")
+    >>> few = cells.select(cells.X.index[::10])
     >>> pipeline = make_pipeline(model_inputs(few.X), LSPINClassifier(n_members=2, n_steps=20))
     >>> list(open_gates(pipeline.fit(few.X, few.y), few.X))
     ['open_gates', 'open_gates_union']

@@ -67,7 +67,7 @@ def gated_probabilities(
     >>> cells = load_cells("twin")
     >>> few = cells.select(cells.X.index[::10])
     >>> Z = model_inputs(few.X).fit_transform(few.X)
-    >>> model = LSPINClassifier(n_members=2, n_steps=20, random_state=0).fit(Z, few.y)
+    >>> model = LSPINClassifier(n_members=2, n_steps=20).fit(Z, few.y)
     >>> without_ri = Z.columns != "ri"
     >>> gated_probabilities(model, Z, without_ri).shape
     (175, 5)
@@ -97,12 +97,12 @@ def effects(model: LSPINClassifier, Z: pd.DataFrame) -> np.ndarray:
     Examples
     --------
     >>> from lspin import LSPINClassifier, load_cells
+    >>> from lspin.explain import effects
     >>> from lspin.features import model_inputs
     >>> cells = load_cells("twin")
     >>> few = cells.select(cells.X.index[::10])
     >>> Z = model_inputs(few.X).fit_transform(few.X)
-    >>> model = LSPINClassifier(n_members=2, n_steps=20, random_state=0).fit(Z, few.y)
-    >>> from lspin.explain import effects
+    >>> model = LSPINClassifier(n_members=2, n_steps=20).fit(Z, few.y)
     >>> effects(model, Z).shape
     (175, 42, 5)
     """

@@ -54,7 +54,7 @@ def by_effect(
     >>> cells = load_cells("twin")
     >>> few = cells.select(cells.X.index[::10])
     >>> Z = model_inputs(few.X).fit_transform(few.X)
-    >>> model = LSPINClassifier(n_members=2, n_steps=20, random_state=0).fit(Z, few.y)
+    >>> model = LSPINClassifier(n_members=2, n_steps=20).fit(Z, few.y)
     >>> by_effect(model, Z[:3], False, np.random.default_rng(0)).shape
     (3, 42)
     """
@@ -98,7 +98,7 @@ def by_width(
     >>> cells = load_cells("twin")
     >>> few = cells.select(cells.X.index[::10])
     >>> Z = model_inputs(few.X).fit_transform(few.X)
-    >>> model = LSPINClassifier(n_members=2, n_steps=20, random_state=0).fit(Z, few.y)
+    >>> model = LSPINClassifier(n_members=2, n_steps=20).fit(Z, few.y)
     >>> by_width(model, Z[:3], False, np.random.default_rng(0)).shape
     (3, 42)
     """
@@ -135,7 +135,7 @@ def by_chance(
     >>> cells = load_cells("twin")
     >>> few = cells.select(cells.X.index[::10])
     >>> Z = model_inputs(few.X).fit_transform(few.X)
-    >>> model = LSPINClassifier(n_members=2, n_steps=20, random_state=0).fit(Z, few.y)
+    >>> model = LSPINClassifier(n_members=2, n_steps=20).fit(Z, few.y)
     >>> by_chance(model, Z[:3], False, np.random.default_rng(0)).shape
     (3, 42)
     """
@@ -176,7 +176,7 @@ def by_shap(
     >>> cells = load_cells("twin")
     >>> few = cells.select(cells.X.index[::10])
     >>> Z = model_inputs(few.X).fit_transform(few.X)
-    >>> model = LSPINClassifier(n_members=2, n_steps=20, random_state=0).fit(Z, few.y)
+    >>> model = LSPINClassifier(n_members=2, n_steps=20).fit(Z, few.y)
     >>> by_shap(model, Z[:3], False, np.random.default_rng(0)).shape  # doctest: +SKIP
     (3, 42)
     """
@@ -238,7 +238,7 @@ def by_integrated_gradients(
     >>> cells = load_cells("twin")
     >>> few = cells.select(cells.X.index[::10])
     >>> Z = model_inputs(few.X).fit_transform(few.X)
-    >>> model = LSPINClassifier(n_members=2, n_steps=20, random_state=0).fit(Z, few.y)
+    >>> model = LSPINClassifier(n_members=2, n_steps=20).fit(Z, few.y)
     >>> rng = np.random.default_rng(0)
     >>> by_integrated_gradients(model, Z[:3], False, rng).shape  # doctest: +SKIP
     (3, 42)
@@ -314,7 +314,7 @@ def deletion_insertion(
     >>> cells = load_cells("twin")
     >>> few = cells.select(cells.X.index[::10])
     >>> Z = model_inputs(few.X).fit_transform(few.X)
-    >>> model = LSPINClassifier(n_members=2, n_steps=20, random_state=0).fit(Z, few.y)
+    >>> model = LSPINClassifier(n_members=2, n_steps=20).fit(Z, few.y)
     >>> deletion, insertion, n_open = deletion_insertion(model, Z[:3], model.gates(Z[:3]))
     >>> deletion.shape
     (3, 43)

@@ -42,7 +42,7 @@ def open_sets(model: LSPINClassifier, Z: pd.DataFrame) -> np.ndarray:
     >>> cells = load_cells("twin")
     >>> few = cells.select(cells.X.index[::10])
     >>> Z = model_inputs(few.X).fit_transform(few.X)
-    >>> model = LSPINClassifier(n_members=2, n_steps=20, random_state=0).fit(Z, few.y)
+    >>> model = LSPINClassifier(n_members=2, n_steps=20).fit(Z, few.y)
     >>> open_sets(model, Z).shape
     (175, 42)
     """
@@ -71,7 +71,7 @@ def strongest_sets(model: LSPINClassifier, Z: pd.DataFrame) -> np.ndarray:
     >>> cells = load_cells("twin")
     >>> few = cells.select(cells.X.index[::10])
     >>> Z = model_inputs(few.X).fit_transform(few.X)
-    >>> model = LSPINClassifier(n_members=2, n_steps=20, random_state=0).fit(Z, few.y)
+    >>> model = LSPINClassifier(n_members=2, n_steps=20).fit(Z, few.y)
     >>> int(strongest_sets(model, Z).sum(axis=1).max()) <= 3
     True
     """

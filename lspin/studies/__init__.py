@@ -169,13 +169,13 @@ def evaluate(
 
     Examples
     --------
+    >>> from sklearn.linear_model import LogisticRegression
     >>> from lspin import load_cells
+    >>> from lspin.baselines import Contender
+    >>> from lspin.features import model_inputs
     >>> from lspin.studies import evaluate
     >>> cells = load_cells("twin")
     >>> few = cells.select(cells.X.index[::10])
-    >>> from sklearn.linear_model import LogisticRegression
-    >>> from lspin.baselines import Contender
-    >>> from lspin.features import model_inputs
     >>> linear = Contender(LogisticRegression(), space=({"C": 0.1},), note="linear")
     >>> results = evaluate(
     ...     {"some": (few, model_inputs(few.X))},
