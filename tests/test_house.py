@@ -313,7 +313,7 @@ def test_the_repository_address_is_in_one_place():
         pytest.skip("not a git checkout, so there is no list of files")
     holds = [name for name in tracked if PLACEHOLDER in (ROOT / name).read_text(errors="ignore")]
     # The workflow that fills the address in must name what it replaces.
-    assert sorted(holds) == [".github/workflows/deploy.yml", "_config.yml"]
+    assert sorted(holds) == [".github/workflows/deploy.yml", "README.md", "_config.yml"]
 
 
 def test_deploy_fills_in_the_repository_address(tmp_path):
