@@ -223,11 +223,14 @@ def test_the_explorer_shows_a_cell_before_any_click(explorer):
 
 def test_the_explorer_answers_to_a_click(browser, explorer):
     before = chosen(explorer), measurements(explorer), bars(explorer)
-    # A point at the edge of the cloud has nothing drawn over it.
-    points = other_cells(explorer)
-    corner = max(points, key=lambda point: point.rect["x"])
-    browser.execute_script("arguments[0].scrollIntoView({block: 'center'})", corner)
-    webdriver.ActionChains(browser).move_to_element(corner).click().perform()
+    # Points may lie under others: take one that the middle of its own square belongs to.
+    is_on_top = """
+        arguments[0].scrollIntoView({block: 'center'});
+        const box = arguments[0].getBoundingClientRect();
+        return arguments[0] === document.elementFromPoint(
+            box.x + box.width / 2, box.y + box.height / 2);"""
+    point = next(p for p in other_cells(explorer) if browser.execute_script(is_on_top, p))
+    webdriver.ActionChains(browser).move_to_element(point).click().perform()
     WebDriverWait(browser, 5).until(lambda _: chosen(explorer) != before[0], "nothing was chosen")
     after = chosen(explorer), measurements(explorer), bars(explorer)
     assert after[1] and after[1] != before[1]

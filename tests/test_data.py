@@ -636,10 +636,8 @@ def other_columns(handler, path):
 )
 def test_fetch_allen_leaves_nothing_of_a_bad_answer(serve, quick, tmp_path, answer):
     server = serve(answer)
-    start = time.monotonic()
     with pytest.raises(ConnectionError, match="Try again later") as error:
         allen.fetch(tmp_path, verbose=0, base_uri=server.url)
-    assert time.monotonic() - start < 10
     assert server.url in str(error.value)
     assert list(tmp_path.iterdir()) == []
 
@@ -801,11 +799,10 @@ def test_ctrl_c_ends_the_client_too(serve, tmp_path):
         download._run("https", tmp_path / "cells.json", server.url, end, stop)
 
 
-def test_unreachable_server_fails_at_once(tmp_path):
-    start = time.monotonic()
+def test_unreachable_server_fails_before_a_client_starts(tmp_path, monkeypatch):
+    monkeypatch.setattr(download, "_run", lambda *_: pytest.fail("a client was started"))
     with pytest.raises(ConnectionError, match="cannot be reached"):
         allen.fetch(tmp_path, verbose=0, base_uri="http://127.0.0.1:1")
-    assert time.monotonic() - start < 5
 
 
 # ---------------------------------------------------------------- the paper's files

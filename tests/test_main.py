@@ -4,7 +4,6 @@ import io
 import re
 import subprocess
 import sys
-import time
 
 import pytest
 
@@ -50,20 +49,18 @@ def test_broken_table_is_named(tmp_path, monkeypatch, capsys):
     assert "cells.json: not readable as JSON" in capsys.readouterr().err
 
 
-def test_info_is_quick_and_reading_needs_no_allensdk(real_data):
+def test_info_imports_little_and_reading_needs_no_allensdk(real_data):
     code = (
         "import sys; sys.modules['allensdk'] = None\n"
         "from lspin.__main__ import main; main(['info'])\n"
         "assert 'torch' not in sys.modules and 'matplotlib' not in sys.modules"
     )
-    start = time.monotonic()
     subprocess.run(
         [sys.executable, "-c", code],
         check=True,
         capture_output=True,
         env={"LSPIN_DATA_DIR": str(real_data), "PYTHONPATH": ":".join(sys.path)},
     )
-    assert time.monotonic() - start < 10  # about 1 s on a free machine
 
 
 def test_evaluate_records_a_study_and_shows_it(tmp_path, monkeypatch, capsys):

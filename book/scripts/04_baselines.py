@@ -362,7 +362,9 @@ for kind in ("price", "budget of 5"):
     for name, change in lost.nsmallest(4).items():
         print(f"{change:+.3f} in macro F1 for {name}")
 means = parts["ece"][["price, as shipped", "price, mean of probabilities"]]
-print(f"calibration error: {means.iloc[0]:.3f} from mean logits, {means.iloc[1]:.3f} from mean probabilities")
+print(
+    f"calibration error: {means.iloc[0]:.3f} from mean logits, {means.iloc[1]:.3f} from mean probabilities"
+)
 
 # %% [markdown]
 # Under a price, one network alone loses most; every other part is worth two points at most, and some no
