@@ -223,12 +223,14 @@ def test_the_explorer_shows_a_cell_before_any_click(explorer):
 
 def test_the_explorer_answers_to_a_click(browser, explorer):
     before = chosen(explorer), measurements(explorer), bars(explorer)
-    # Points may lie under others: take one that the middle of its own square belongs to.
+    # Points may lie under others: take one that is the topmost point at its own middle. (What is
+    # really clicked there is a transparent tile, by which Vega finds the nearest point.)
     is_on_top = """
-        arguments[0].scrollIntoView({block: 'center'});
+        arguments[0].scrollIntoView({block: 'center', behavior: 'instant'});
         const box = arguments[0].getBoundingClientRect();
-        return arguments[0] === document.elementFromPoint(
-            box.x + box.width / 2, box.y + box.height / 2);"""
+        return arguments[0] === document
+            .elementsFromPoint(box.x + box.width / 2, box.y + box.height / 2)
+            .find(mark => mark.getAttribute('aria-roledescription') === 'point');"""
     point = next(p for p in other_cells(explorer) if browser.execute_script(is_on_top, p))
     webdriver.ActionChains(browser).move_to_element(point).click().perform()
     WebDriverWait(browser, 5).until(lambda _: chosen(explorer) != before[0], "nothing was chosen")
