@@ -15,9 +15,11 @@ from lspin import LSPINClassifier, LSPINRegressor
 from lspin.estimator import inner_splits, pooled_probabilities
 from lspin.scores import expected_calibration_error
 
+MODELS = (LSPINClassifier, LSPINRegressor)
+STEPS_OF_A_CHECK = 100  # enough for the scores that scikit-learn demands
 CHECKS = [
     check
-    for model in (LSPINClassifier(n_members=4), LSPINRegressor(n_members=4))
+    for model in (Model(n_members=2, n_steps=STEPS_OF_A_CHECK) for Model in MODELS)
     for check in estimator_checks_generator(model)
 ]
 

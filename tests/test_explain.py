@@ -130,7 +130,8 @@ def test_values_are_as_recorded(shown, tables):
 
 def test_a_table_without_released_times_is_explained_too(cells):
     X = cells.X[["tau", "ri", "vrest", "sag"]]
-    pipeline = make_pipeline(model_inputs(X), LSPINClassifier(n_members=2, random_state=0))
+    model = LSPINClassifier(n_members=2, n_steps=40, random_state=0)
+    pipeline = make_pipeline(model_inputs(X), model)
     pipeline.fit(X[:200], cells.y[:200])
     _, gates = explain_cells(pipeline, X[200:220], cells.y[200:220])
     pd.testing.assert_frame_equal(
@@ -169,7 +170,7 @@ def test_what_one_class_loses_others_win(pipeline, inputs, tables):
 
 def test_held_out_cells_are_of_other_donors_and_each_is_held_out_once(cells):
     few = cells.select(cells.y.groupby(cells.y).head(20).index)
-    folds = hold_out(few, LSPINClassifier(n_members=1), verbose=0)
+    folds = hold_out(few, LSPINClassifier(n_members=1, n_steps=40), verbose=0)
     ids = np.concatenate([h.cells.X.index for h in folds])
     assert sorted(ids) == sorted(few.X.index)
     for h in folds:

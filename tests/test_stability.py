@@ -93,7 +93,7 @@ def held():
     cells = load_cells("twin")
     cells = cells.select(cells.y.groupby(cells.y).head(60).index)
     seen, shown = cells.select(cells.X.index[:240]), cells.select(cells.X.index[240:])
-    return HeldOut(train_on(seen, LSPINClassifier(n_members=2), 0), seen, shown)
+    return HeldOut(train_on(seen, LSPINClassifier(n_members=2, n_steps=60), 0), seen, shown)
 
 
 @pytest.fixture(scope="module")

@@ -1,5 +1,7 @@
 """Training a pack gives what training its members one by one gives."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -20,10 +22,12 @@ from lspin.training import (
     regression_loss,
 )
 
+SHORT = Recipe(n_steps=60)  # enough where two trainings are compared
+
 
 @pytest.fixture
 def double():
-    """In float32 a rounding error grows over 300 steps to a difference one can see."""
+    """In float32 a rounding error grows over the steps to a difference one can see."""
     torch.set_default_dtype(torch.float64)
     yield
     torch.set_default_dtype(torch.float32)
@@ -46,11 +50,11 @@ def problem(double):
 @pytest.mark.parametrize(
     "recipe",
     [
-        Recipe(),
-        Recipe(mixup=0.4),
-        Recipe(max_open=2.0, n_steps=300),
-        Recipe(gating="linear"),
-        Recipe(gating="global", predictor="linear"),
+        SHORT,
+        replace(SHORT, mixup=0.4),
+        replace(SHORT, max_open=2.0),
+        replace(SHORT, gating="linear"),
+        replace(SHORT, gating="global", predictor="linear"),
     ],
     ids=str,
 )
@@ -71,16 +75,16 @@ def test_a_budget_takes_more_steps_unless_told_otherwise():
 
 def test_cutting_into_packs_changes_nothing(problem, monkeypatch):
     x, target, members = problem
-    whole = fit_pack(x, target, members, n_outputs=2)
+    whole = fit_pack(x, target, members, n_outputs=2, recipe=SHORT)
     monkeypatch.setattr("lspin.training.PACK_SIZE", 2)
-    cut = fit_members(x, target, members, n_outputs=2)
+    cut = fit_members(x, target, members, n_outputs=2, recipe=SHORT)
     assert cut.n_members == 3 and not cut.training
     torch.testing.assert_close(cut(x)[0], whole(x)[0], atol=1e-6, rtol=1e-6)
 
 
 def test_fitting_twice_gives_the_same(problem):
     x, target, members = problem
-    first, second = (fit_pack(x, target, members, n_outputs=2) for _ in range(2))
+    first, second = (fit_pack(x, target, members, n_outputs=2, recipe=SHORT) for _ in range(2))
     assert torch.equal(first(x)[0], second(x)[0])
 
 
@@ -96,12 +100,13 @@ def test_a_larger_lambda_opens_fewer_gates(problem):
 def test_rows_outside_a_member_never_touch_it(problem):
     x, target, members = problem
     member = Member(np.arange(60), np.arange(60, 80), lam=0.1, seed=1)
-    network = fit_pack(x, target, [member], n_outputs=2)
+    network = fit_pack(x, target, [member], n_outputs=2, recipe=SHORT)
     spoiled = x.clone()
     spoiled[80:] = 1e6
-    other = fit_pack(spoiled, 1 - target, [member], n_outputs=2)  # labels of others too
+    # Labels of others too.
+    other = fit_pack(spoiled, 1 - target, [member], n_outputs=2, recipe=SHORT)
     flipped = torch.cat([target[:80], 1 - target[80:]])
-    same = fit_pack(spoiled, flipped, [member], n_outputs=2)
+    same = fit_pack(spoiled, flipped, [member], n_outputs=2, recipe=SHORT)
     assert torch.equal(network(x)[0], same(x)[0])
     assert not torch.equal(network(x)[0], other(x)[0])
 
@@ -112,12 +117,13 @@ def test_cells_of_weight_zero_never_touch_the_fit(problem):
     weight[members[0].train[:30]] = 0.0
     member = members[0]
     fewer = Member(member.train[30:], member.valid, member.lam, member.seed)
-    weighted = fit_pack(x, target, [member], n_outputs=2, weight=weight)
+    weighted = fit_pack(x, target, [member], n_outputs=2, recipe=SHORT, weight=weight)
     flipped = target.clone()
     flipped[member.train[:30]] = 1 - flipped[member.train[:30]]
-    same = fit_pack(x, flipped, [member], n_outputs=2, weight=weight)
+    same = fit_pack(x, flipped, [member], n_outputs=2, recipe=SHORT, weight=weight)
     assert torch.equal(weighted(x)[0], same(x)[0])
-    assert not torch.equal(weighted(x)[0], fit_pack(x, target, [fewer], n_outputs=2)(x)[0])
+    without = fit_pack(x, target, [fewer], n_outputs=2, recipe=SHORT)
+    assert not torch.equal(weighted(x)[0], without(x)[0])
 
 
 def test_losses_match_their_definitions():

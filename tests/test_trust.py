@@ -5,9 +5,14 @@ from functools import partial
 
 import pandas as pd
 import pytest
+from sklearn.ensemble import RandomForestClassifier
 
 from lspin import load_cells, trust
 from lspin.evaluation import write_results
+
+
+def small_forest(_, **settings):
+    return RandomForestClassifier(10, **settings)
 
 
 @pytest.fixture(scope="module")
@@ -15,10 +20,14 @@ def recorded():
     for library in ("shap", "captum"):
         pytest.importorskip(library, reason=f"needs {library}: see `make bench`")
     cells = load_cells("twin")
-    cells = cells.select(cells.y.groupby(cells.y).head(30).index)
+    cells = cells.select(cells.y.groupby(cells.y).head(20).index)
     models = {"one": trust.examined()[trust.FEW].set_params(n_members=1, n_steps=40)}
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(trust, "hold_out", partial(trust.hold_out, n_folds=1))  # five take a minute
+        sealed = trust.sealed()
+        short = {k: model.set_params(n_members=1, n_steps=40) for k, model in sealed.items()}
+        patch.setattr(trust, "sealed", lambda: short)
+        patch.setattr("lspin.leakage.RandomForestClassifier", small_forest)
         results = trust.evaluate_explanations(cells, models, per_class=1, n_draws=2, verbose=0)
     return cells, results
 
