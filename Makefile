@@ -42,7 +42,7 @@ book: $(READY)
 
 test: $(READY)
 	@$(VENV) .ci/notebooks.py
-	$(VENV) -m pytest
+	OMP_NUM_THREADS=1 $(VENV) -m pytest --numprocesses 2 --dist loadfile
 	LSPIN_SOURCE=twin $(NBVAL)
 	@if $(HAS_TABLES); then echo "Once more, on recorded cells:"; env -u LSPIN_SOURCE $(NBVAL); \
 	else echo "No tables of recorded cells here: the chapters ran on the twin only."; fi
