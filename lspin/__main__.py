@@ -21,9 +21,6 @@ from lspin import __version__
 from lspin.data import COHORTS, Cells, allen, data_dir, load_cells, load_spikes, paper
 from lspin.data.tables import atomic_write, sha256
 
-RESULTS_CACHE = Path("build", "results")
-"""Where `lspin evaluate` keeps finished searches, so that a stopped run can go on."""
-
 _PACKAGES = ("numpy", "pandas", "scikit-learn", "torch", "allensdk")
 
 
@@ -99,6 +96,7 @@ def _fetch(folder: Path, source: str) -> None:
 
 def _evaluate(what: str, output: Path, n_repeats: int, models: list[str] | None) -> None:
     # Imported here because `lspin info` should not wait for torch.
+    import pooch
     from joblib import Memory
 
     from lspin.evaluation import read_results, summary, write_results
@@ -112,7 +110,9 @@ def _evaluate(what: str, output: Path, n_repeats: int, models: list[str] | None)
         from lspin.trust import evaluate_explanations
 
         return write_results(evaluate_explanations(load_cells("allen")), output)
-    memory = Memory(RESULTS_CACHE, verbose=0)
+    # Finished searches, so that a stopped run can go on. They are pickles: they must lie where
+    # nobody else writes, not in the current folder.
+    memory = Memory(Path(pooch.os_cache("lspin"), "searches"), verbose=0)
     write_results(study(what, models=models, n_repeats=n_repeats, memory=memory), output)
     scores, about = read_results(output)
     print(about["study"], about["protocol"], sep="\n")

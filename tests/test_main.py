@@ -67,6 +67,7 @@ def test_evaluate_records_a_study_and_shows_it(tmp_path, monkeypatch, capsys):
     twin = load_cells("twin", verbose=0)
     cells = twin.select(twin.y.groupby(twin.y).sample(25, random_state=0).index)
     monkeypatch.setattr("lspin.studies.load_cells", lambda *_: cells)
+    monkeypatch.setattr("pooch.os_cache", lambda name: tmp_path / "cache" / name)
     monkeypatch.chdir(tmp_path)
     command = ["evaluate", "allen", "new/results.json", "--repeats", "1", "--models"]
     assert main([*command, "logistic regression", "RBF-SVM"]) == 0
@@ -77,6 +78,8 @@ def test_evaluate_records_a_study_and_shows_it(tmp_path, monkeypatch, capsys):
     assert main([*command, "logistic regression", "RBF-SVM"]) == 0
     # Even the times are the same: nothing was fitted twice.
     assert (tmp_path / "new" / "results.json").read_text() == first
+    # What is kept in between is not in the current folder, which may be a stranger's.
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["cache", "new"]
 
 
 def test_evaluate_refuses_unknown_studies_in_one_sentence(tmp_path, capsys):
