@@ -1014,3 +1014,17 @@ def test_truncated_spikes_are_refused(real_data, tmp_path):
     path.write_bytes(content[: len(content) // 2])
     with pytest.raises(ValueError, match=r"spikes\.npz.*Delete this file"):
         paper._read_spikes(path)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda text: text.replace("vrest", "tau", 1), "two columns named 'tau'"),
+        (lambda text: text.replace(",", ";"), "separated by semicolons or tabs"),
+    ],
+)
+def test_a_csv_with_other_columns_than_it_seems_is_refused(tmp_path, change, message):
+    path = write_tables(tmp_path) / allen.FOLDER / allen.FEATURES_FILE
+    path.write_text(change(path.read_text()))
+    with pytest.raises(ValueError, match=message):
+        allen.read_features(tmp_path)

@@ -181,9 +181,17 @@ def read_features(data_dir: Path) -> pd.DataFrame:
 
 
 def _check_whole(text: str) -> None:
-    """Refuse a CSV that was cut off: inside a quoted field, a row, or the last number."""
+    """Refuse a CSV that was cut off, has a column twice, or has no commas."""
     lines = csv.reader(io.StringIO(text), strict=True)
-    n_columns = len(next(lines, []))
+    header = next(lines, [])
+    n_columns = len(header)
+    if n_columns == 1 and any(mark in header[0] for mark in ";\t"):
+        raise csv.Error(
+            "its columns are separated by semicolons or tabs, not commas, as Excel does"
+        )
+    twice = sorted({name for name in header if header.count(name) > 1})
+    if twice:  # pandas would rename the second one and read the first
+        raise csv.Error(f"it has two columns named {twice[0]!r}")
     for row in lines:
         if any(row) and len(row) != n_columns:
             problem = f"line {lines.line_num} has {len(row)} of {n_columns} fields"
