@@ -186,9 +186,7 @@ def _check_whole(text: str) -> None:
     header = next(lines, [])
     n_columns = len(header)
     if n_columns == 1 and any(mark in header[0] for mark in ";\t"):
-        raise csv.Error(
-            "its columns are separated by semicolons or tabs, not commas, as Excel does"
-        )
+        raise csv.Error("its columns are separated by semicolons or tabs, not by commas")
     twice = sorted({name for name in header if header.count(name) > 1})
     if twice:  # pandas would rename the second one and read the first
         raise csv.Error(f"it has two columns named {twice[0]!r}")
