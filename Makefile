@@ -31,8 +31,8 @@ VENV := .venv/bin/python
 READY := .venv/.ready
 CHAPTERS := $(wildcard book/*.ipynb)
 NBVAL := $(VENV) -m pytest --nbval-lax --nbval-cell-timeout=300 $(CHAPTERS)
-HAS_TABLES := $(VENV) -c "import sys; from lspin.data import allen, data_dir; \
-	sys.exit(not allen.has_tables(data_dir()))"
+HAS_TABLES := $(VENV) -c "from lspin.data import allen, data_dir; \
+	print(allen.has_tables(data_dir()))"
 
 book: $(READY)
 	@$(VENV) .ci/notebooks.py
@@ -44,8 +44,10 @@ test: $(READY)
 	@$(VENV) .ci/notebooks.py
 	OMP_NUM_THREADS=1 $(VENV) -m pytest --numprocesses 2 --dist loadfile
 	LSPIN_SOURCE=twin $(NBVAL)
-	@if $(HAS_TABLES); then echo "Once more, on recorded cells:"; env -u LSPIN_SOURCE $(NBVAL); \
-	else echo "No tables of recorded cells here: the chapters ran on the twin only."; fi
+	@case $$($(HAS_TABLES)) in \
+	True) echo "Once more, on recorded cells:"; env -u LSPIN_SOURCE $(NBVAL);; \
+	False) echo "No tables of recorded cells here: the chapters ran on the twin only.";; \
+	*) exit 1;; esac
 
 EVALUATE := PYTHONPATH=build/bench $(VENV) -m lspin evaluate
 

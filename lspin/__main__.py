@@ -12,6 +12,7 @@ import io
 import os
 import platform
 import sys
+import warnings
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -62,6 +63,7 @@ def main(argv: list[str] | None = None) -> int:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # a terminal may lack the sign for ohms
             stream.reconfigure(errors="replace")
+    warnings.formatwarning = _plain_warning
     try:
         if args.command == "fetch":
             _fetch(data_dir(), args.source)
@@ -83,6 +85,11 @@ def main(argv: list[str] | None = None) -> int:
         print(f"lspin {args.command}: {error}", file=sys.stderr)
         return 1
     return 0
+
+
+def _plain_warning(message: Warning | str, *_: object, **__: object) -> str:
+    """Return a warning without the line of code that gave it."""
+    return f"lspin: {message}\n"
 
 
 def _fetch(folder: Path, source: str) -> None:
@@ -172,6 +179,8 @@ def _unknown_cell(specimen_id: int, cells: Cells) -> str:
 def _info(folder: Path) -> None:
     print(f"lspin {__version__}, Python {platform.python_version()}")
     print(", ".join(f"{name} {_version(name)}" for name in _PACKAGES))
+    if source := os.environ.get("LSPIN_SOURCE"):
+        print(f"LSPIN_SOURCE is {source}: load_cells() looks there first.")
     origin = "LSPIN_DATA_DIR" if os.environ.get("LSPIN_DATA_DIR") else "user's cache"
     print(f"\nData folder ({origin}): {folder}")
     for name in _data_files():
@@ -204,6 +213,8 @@ def _info_allen(folder: Path) -> None:
     cohorts = {name: load_cells("allen", name, data_dir=folder) for name in COHORTS}
     counts = pd.DataFrame({name: cells.counts() for name, cells in cohorts.items()})
     counts.loc["total"] = counts.sum()
+    if cohorts["all"].provenance["changed"]:
+        print(f"{cohorts['all'].banner()} To have those, delete the folder and run `lspin fetch`.")
     print("\nMouse cells per class and cohort:")
     print(counts.to_string())
     for name, cells in cohorts.items():

@@ -6,6 +6,7 @@ import io
 import json
 import os
 import re
+import shutil
 import socket
 import threading
 import time
@@ -321,6 +322,13 @@ def test_folder_that_cannot_be_the_data_folder_is_refused(tmp_path, monkeypatch)
     monkeypatch.setenv("LSPIN_DATA_DIR", "~nosuchuser/x")
     with pytest.raises(ValueError, match="LSPIN_DATA_DIR is '~nosuchuser/x'.* no such user"):
         load_cells()
+    monkeypatch.setenv("LSPIN_DATA_DIR", "$HOME/cells")
+    with pytest.raises(ValueError, match="LSPIN_DATA_DIR is .*write the path in full"):
+        load_cells()
+    file = tmp_path / "cells.json"
+    file.touch()
+    with pytest.raises(ValueError, match="data_dir is .*cells.json, which is a file"):
+        load_cells(data_dir=file)
     inside = write_tables(tmp_path) / allen.FOLDER
     monkeypatch.setenv("LSPIN_DATA_DIR", str(inside))
     with pytest.raises(ValueError, match=f"name the folder above it, {tmp_path}"):
@@ -335,7 +343,9 @@ def test_auto_takes_the_tables_of_the_data_folder(tmp_path):
 
 
 def test_auto_falls_back_to_the_twin_and_says_why():
-    with pytest.warns(UserWarning, match="cannot be reached.*SYNTHETIC TWIN") as record:
+    folder = os.environ["LSPIN_DATA_DIR"]
+    match = f"data folder {folder}, which does not exist.*cannot be reached.*SYNTHETIC TWIN"
+    with pytest.warns(UserWarning, match=match) as record:
         cells = load_cells()
     assert cells.is_synthetic
     assert record[0].filename == __file__  # points at the caller
@@ -346,7 +356,7 @@ def test_auto_falls_back_to_the_twin_and_says_why():
 def test_auto_does_not_hide_a_broken_table(tmp_path):
     write_tables(tmp_path)
     (tmp_path / allen.FOLDER / allen.CELLS_FILE).write_text('[{"specimen')
-    with pytest.raises(ValueError, match=r"cells\.json.*Delete this file and run `lspin fetch`"):
+    with pytest.raises(ValueError, match=r"cells\.json.*Run `lspin fetch`"):
         load_cells(data_dir=tmp_path)
 
 
@@ -356,8 +366,12 @@ def test_environment_sets_the_automatic_source(tmp_path, monkeypatch):
     assert load_cells(data_dir=tmp_path).source == "twin"
     assert load_spikes(data_dir=tmp_path).source == "twin"
     assert load_cells("allen", data_dir=tmp_path).source == "allen"
+    monkeypatch.setenv("LSPIN_SOURCE", " Allen\n")
+    assert load_cells(data_dir=tmp_path).source == "allen"
+    with pytest.raises(ConnectionError):  # recordings were asked for, so no twin
+        load_spikes(data_dir=tmp_path)
     monkeypatch.setenv("LSPIN_SOURCE", "alan")
-    with pytest.raises(ValueError, match="alan"):
+    with pytest.raises(ValueError, match="LSPIN_SOURCE must be one of .*, got 'alan'"):
         load_cells(data_dir=tmp_path)
 
 
@@ -413,7 +427,7 @@ def test_broken_table_says_which_and_what_to_do(tmp_path, file, content, message
     with pytest.raises(ValueError, match=message) as error:
         load_cells("allen", data_dir=tmp_path)
     assert str(path) in str(error.value)
-    assert "run `lspin fetch`" in str(error.value)
+    assert "Run `lspin fetch`" in str(error.value)
 
 
 def test_doubled_specimen_is_refused(tmp_path):
@@ -490,7 +504,7 @@ def test_table_without_a_cell_of_the_cohort_is_refused(tmp_path):
     ],
 )
 def test_damaged_list_of_cells_is_refused(tmp_path, change, message):
-    with pytest.raises(ValueError, match=rf"cells\.json: .*{message}.*run `lspin fetch`"):
+    with pytest.raises(ValueError, match=rf"cells\.json: .*{message}.*Run `lspin fetch`"):
         load_cells("allen", data_dir=change_cells(tmp_path, change))
 
 
@@ -508,7 +522,7 @@ def test_damaged_features_are_refused(tmp_path, column, value, message):
     features = pd.read_csv(path).astype({column: float})
     features.loc[3, column] = value
     features.to_csv(path, index=False)
-    with pytest.raises(ValueError, match=rf"ephys_features\.csv: .*{message}.*run `lspin fetch`"):
+    with pytest.raises(ValueError, match=rf"ephys_features\.csv: .*{message}.*Run `lspin fetch`"):
         load_cells("allen", data_dir=tmp_path)
 
 
@@ -530,6 +544,18 @@ def test_what_spreadsheets_and_editors_add_is_no_damage(tmp_path):
     features.write_text(f"{text}{blank}\r\n\r\n", encoding="utf-8-sig", newline="")
     for one, other in zip(allen.read_tables(tmp_path / "edited"), wanted, strict=True):
         pd.testing.assert_frame_equal(one, other)
+
+
+def test_changed_tables_are_named_in_the_banner(real_data, tmp_path):
+    assert "CHANGED" not in load_cells("allen", data_dir=real_data).banner()
+    folder = tmp_path / allen.FOLDER
+    shutil.copytree(real_data / allen.FOLDER, folder)
+    features = pd.read_csv(folder / allen.FEATURES_FILE)
+    features.sample(frac=1, random_state=0).to_csv(folder / allen.FEATURES_FILE, index=False)
+    assert "CHANGED" not in load_cells("allen", data_dir=tmp_path).banner()  # only the order did
+    features["ri"] /= 1000
+    features.to_csv(folder / allen.FEATURES_FILE, index=False)
+    assert "CHANGED" in load_cells("allen", data_dir=tmp_path).banner()
 
 
 @pytest.mark.parametrize("quoting", [csv.QUOTE_ALL, csv.QUOTE_MINIMAL])
@@ -794,9 +820,9 @@ def test_ctrl_c_ends_the_client_too(serve, tmp_path):
         raise KeyboardInterrupt
 
     server = serve(hang)
-    end = time.monotonic() + 60
+
     with pytest.raises(KeyboardInterrupt):
-        download._run("https", tmp_path / "cells.json", server.url, end, stop)
+        download._run("https", tmp_path / "cells.json", server.url, time.monotonic(), 60.0, stop)
 
 
 def test_unreachable_server_fails_before_a_client_starts(tmp_path, monkeypatch):
@@ -1012,7 +1038,7 @@ def test_truncated_spikes_are_refused(real_data, tmp_path):
     content = (real_data / paper.FOLDER / paper.SPIKES_FILE).read_bytes()
     path = tmp_path / paper.FOLDER / paper.SPIKES_FILE
     path.write_bytes(content[: len(content) // 2])
-    with pytest.raises(ValueError, match=r"spikes\.npz.*Delete this file"):
+    with pytest.raises(ValueError, match=r"spikes\.npz.*Run `lspin fetch`"):
         paper._read_spikes(path)
 
 

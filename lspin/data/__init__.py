@@ -152,7 +152,7 @@ def load_cells(
         except OSError as error:
             if source == "allen":
                 raise
-            _warn_twin("The Allen tables", error)
+            _warn_twin("The Allen tables", folder, error)
             return twin.load(cohort, species, random_state)
     return allen.load(folder, cohort, species)
 
@@ -212,19 +212,20 @@ def load_spikes(
         try:
             paper.fetch(folder, verbose)
         except OSError as error:
-            if source == "paper":
+            if source != "auto":
                 raise
-            _warn_twin("The recorded spikes", error)
+            _warn_twin("The recorded spikes", folder, error)
             return twin.load_spikes(species, random_state)
     return paper.load_spikes(folder, species)
 
 
 def _choose_source(source: str, species: str) -> str:
     """Resolve the environment variable and check the names."""
-    if source == "auto":
-        source = os.environ.get("LSPIN_SOURCE") or "auto"
+    setting = "source"
+    if source == "auto" and (chosen := os.environ.get("LSPIN_SOURCE", "").strip().lower()):
+        setting, source = "The environment variable LSPIN_SOURCE", chosen
     if source not in SOURCES:
-        raise ValueError(f"source must be one of {list(SOURCES)}, got {source!r}.")
+        raise ValueError(f"{setting} must be one of {list(SOURCES)}, got {source!r}.")
     classes_of(species)
     return source
 
@@ -243,6 +244,11 @@ def _data_folder(name: str | os.PathLike[str], setting: str) -> Path:
         ) from error
     if (folder / allen.FOLDER).exists():
         return folder
+    if folder.is_file():
+        raise ValueError(f"{setting} is {folder}, which is a file: name the folder it lies in.")
+    if any(mark in os.fspath(name) for mark in "$%\"'") and not folder.exists():
+        # What a shell would have replaced or taken away, as in a file of settings.
+        raise ValueError(f"{setting} is {os.fspath(name)!r}: write the path in full, unquoted.")
     if folder.name in (allen.FOLDER, paper.FOLDER):
         raise ValueError(f"{setting} is {folder}: name the folder above it, {folder.parent}.")
     if (folder / allen.CELLS_FILE).exists():
@@ -253,9 +259,10 @@ def _data_folder(name: str | os.PathLike[str], setting: str) -> Path:
     return folder
 
 
-def _warn_twin(what: str, error: Exception) -> None:
+def _warn_twin(what: str, folder: Path, error: Exception) -> None:
+    state = "" if folder.is_dir() else ", which does not exist,"
     warnings.warn(
-        f"{what} are not in the data folder and could not be fetched "
+        f"{what} are not, or not all, in the data folder {folder}{state} and could not be fetched "
         f"({str(error).rstrip('.')}). "
         "Using the SYNTHETIC TWIN instead: these are not recordings. "
         "Run `lspin fetch` where there is a network.",

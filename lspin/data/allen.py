@@ -14,6 +14,7 @@ non-commercial use.
 from __future__ import annotations
 
 import csv
+import hashlib
 import io
 import json
 import os
@@ -27,6 +28,7 @@ import pandas as pd
 from lspin.data.client import CELLS_FILE, FEATURES_FILE
 from lspin.data.download import check_reachable, fetch_allen_tables, put_in_place, staging
 from lspin.data.tables import (
+    ADVICE,
     CRE_LINE_CLASS,
     RELEASED_FEATURES,
     Cells,
@@ -62,6 +64,9 @@ _LINES_WITHOUT_CLASS = (
     "Vipr2-IRES2-Cre-neo",
 )
 """Cre lines of the database that the paper gives no class."""
+
+KNOWN_CONTENT = "09ff5bc1df1135ae1e6023372633d72c7b098431d46987691545654796556d19"
+"""What :func:`content_digest` gives for the database's 2333 cells, unchanged for years."""
 
 
 def has_tables(data_dir: Path) -> bool:
@@ -160,6 +165,10 @@ def read_features(data_dir: Path) -> pd.DataFrame:
     path = data_dir / FOLDER / FEATURES_FILE
     try:
         text = path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        problem = "is not UTF-8 text; a spreadsheet must save it as 'CSV UTF-8'"
+        raise broken_file(path, problem) from error
+    try:
         _check_whole(text)
         table = pd.read_csv(io.StringIO(text)).dropna(how="all")  # Excel writes blank rows
     except (ValueError, csv.Error) as error:
@@ -238,12 +247,38 @@ def load(data_dir: Path, cohort: str, species: str) -> Cells:
         source="allen",
         cohort=cohort,
         species=species,
-        provenance={"tables": checksums(data_dir)},
+        provenance={
+            "tables": checksums(data_dir),
+            "changed": content_digest(table, features) != KNOWN_CONTENT,
+        },
     )
     if not len(cells):
         path = data_dir / FOLDER / CELLS_FILE
         raise broken_file(path, f"holds no {species} cell for the cohort {cohort!r}")
     return cells
+
+
+def content_digest(cells: pd.DataFrame, features: pd.DataFrame) -> str:
+    """Return one sha256 of what both tables say, whatever the layout of their files.
+
+    Tables that are well formed can still be wrong: cut to fewer cells, with a column in another
+    unit or two that changed places. This tells them from those that the book is about.
+
+    Parameters
+    ----------
+    cells, features : DataFrame
+        As :func:`read_tables` gives them.
+
+    Returns
+    -------
+    str
+        64 hexadecimal digits; the order of the rows does not matter.
+    """
+    content = [
+        table.sort_index().to_csv(float_format="%.9g", lineterminator="\n")
+        for table in (cells, features)
+    ]
+    return hashlib.sha256("".join(content).encode()).hexdigest()
 
 
 def checksums(data_dir: Path) -> dict[str, str]:
@@ -287,7 +322,7 @@ def fetch(data_dir: Path, verbose: int = 1, base_uri: str = BASE_URI) -> None:
                 warnings.simplefilter("ignore")
                 read_tables(temporary)
         except ValueError as error:
-            problem = str(error).split(". Delete this file")[0].replace(f"{temporary}{os.sep}", "")
+            problem = str(error).split(ADVICE)[0].replace(f"{temporary}{os.sep}", "")
             raise ConnectionError(
                 f"{base_uri} sent tables that cannot be used: {problem}. Try again later."
             ) from error

@@ -164,7 +164,9 @@ def _retry(query: Callable[[], Any], path: Path, backoff_s: float) -> None:
     raise ConnectionError(f"in {_TRIES} tries (last: {last})")
 
 
-def main(client: str, path: str, address: str, limits_s: str) -> None:
+def main(
+    client: str, path: str, address: str, limit_s: str, read_timeout_s: str, backoff_s: str
+) -> None:
     """Download one file.
 
     Parameters
@@ -174,18 +176,18 @@ def main(client: str, path: str, address: str, limits_s: str) -> None:
         The file to write; for the first two its name says which table.
     address : str
         The Allen server; for "address" where the file is.
-    limits_s : str
-        Seconds, with commas between: until this process ends, until a silent server is given
-        up, and between the first two tries.
+    limit_s, read_timeout_s, backoff_s : str
+        Seconds until this process ends, until a silent server is given up, and between the first
+        two tries.
     """
-    limit_s, read_timeout_s, backoff_s = map(float, limits_s.split(","))
-    watchdog = threading.Timer(limit_s, os._exit, [TIMED_OUT])
+    watchdog = threading.Timer(float(limit_s), os._exit, [TIMED_OUT])
     watchdog.daemon = True
     watchdog.start()
     by = {"allensdk": by_allensdk, "https": by_https, "address": by_address}[client]
     try:
         Path(path).parent.mkdir(exist_ok=True)
-        _retry(by(Path(path), address, read_timeout_s), Path(path), backoff_s)
+        query = by(Path(path), address, float(read_timeout_s))
+        _retry(query, Path(path), float(backoff_s))
     except ConnectionError as error:
         print(" ".join(str(error).split()), file=sys.stderr)
         sys.exit(SERVER_FAILED)

@@ -71,7 +71,7 @@ def fetch_allen_tables(folder: Path, base_uri: str, verbose: int = 1) -> None:
         If the folder cannot be written to.
     """
     name = "allensdk" if has_allensdk() else "https"
-    end = time.monotonic() + LIMIT_S
+    start = time.monotonic()
     files = (client.CELLS_FILE, client.FEATURES_FILE)
     with tqdm(files, desc="Allen Cell Types", unit="table", disable=not verbose) as progress:
         for file in progress:
@@ -79,13 +79,13 @@ def fetch_allen_tables(folder: Path, base_uri: str, verbose: int = 1) -> None:
             path = folder / file
             try:
                 try:
-                    _run(name, path, base_uri, end, progress.refresh)
+                    _run(name, path, base_uri, start, LIMIT_S, progress.refresh)
                 except _BrokenClientError as error:
                     if name == "https":
                         raise
                     _warn_without_allensdk(error)
                     name = "https"
-                    _run(name, path, base_uri, end, progress.refresh)
+                    _run(name, path, base_uri, start, LIMIT_S, progress.refresh)
             except (_ServerFailedError, _BrokenClientError) as error:
                 raise ConnectionError(
                     f"{base_uri} did not send {file} {error}. Try again later."
@@ -130,20 +130,22 @@ def fetch_file(url: str, path: Path, limit_s: float, verbose: int = 1) -> None:
                 progress.update(path.stat().st_size - progress.n)
 
         try:
-            _run("address", path, url, time.monotonic() + limit_s, watch)
+            _run("address", path, url, time.monotonic(), limit_s, watch)
         except (_ServerFailedError, _BrokenClientError) as error:
             raise ConnectionError(f"{url} could not be downloaded {error}.") from error
         watch()
 
 
-def _run(name: str, path: Path, address: str, end: float, watch: Callable[[], Any]) -> None:
-    """Let a client download one file in a process of its own, which ends at time ``end``."""
-    limit_s = max(end - time.monotonic(), 0.0)
+def _run(
+    name: str, path: Path, address: str, start: float, limit_s: float, watch: Callable[[], Any]
+) -> None:
+    """Let a client download one file in a process of its own, until ``limit_s`` after ``start``."""
+    left_s = max(start + limit_s - time.monotonic(), 0.0)
     # -P: the modules beside the program must not hide others of the same names.
     with subprocess.Popen(
         [
             *(sys.executable, "-P", "-W", "ignore", client.__file__, name, str(path), address),
-            f"{limit_s},{READ_TIMEOUT_S},{BACKOFF_S}",
+            *map(str, (left_s, READ_TIMEOUT_S, BACKOFF_S)),
         ],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,

@@ -242,8 +242,10 @@ class Cells:
 
     def banner(self) -> str:
         """Return one sentence that names the source, for captions and page heads."""
+        changed = self.provenance.get("changed", False)
+        warning = " (CHANGED: not the tables that the book is about)" if changed else ""
         return (
-            f"Source: {_SOURCE_NAMES[self.source]}; "
+            f"Source: {_SOURCE_NAMES[self.source]}{warning}; "
             f"{len(self)} {self.species} cells, cohort {self.cohort}."
         )
 
@@ -551,9 +553,12 @@ def atomic_write(path: Path) -> Iterator[Path]:
         os.replace(temporary, path)
 
 
+ADVICE = ". Run `lspin fetch`: it gets the file anew and keeps this one beside it."
+
+
 def broken_file(path: Path, problem: str) -> ValueError:
     """Return the error for a data file that cannot be used, with the way out."""
-    return ValueError(f"{path}: {problem}. Delete this file and run `lspin fetch`.")
+    return ValueError(f"{path}: {problem}{ADVICE}")
 
 
 def _check_common(X: pd.DataFrame, y: pd.Series, source: str, species: str, what: str) -> None:
