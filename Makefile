@@ -57,7 +57,7 @@ results: $(READY) build/bench/.ready
 	$(EVALUATE) synthetic lspin/studies/results/synthetic.json --repeats 1
 	$(EVALUATE) waveform lspin/studies/results/waveform.json
 	$(EVALUATE) cohorts lspin/studies/results/cohorts.json
-	$(EVALUATE) allen lspin/studies/results/positive.json
+	$(EVALUATE) positive lspin/studies/results/positive.json
 
 ablation: $(READY)
 	$(VENV) -W ignore benchmarks/ablation.py

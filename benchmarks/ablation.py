@@ -7,52 +7,43 @@ the nested protocol of `make results`.
 
 from __future__ import annotations
 
-import json
-from contextlib import ExitStack
-from unittest.mock import patch
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
+import torch
 from joblib import Parallel, delayed
-from sklearn.base import clone
 from sklearn.metrics import accuracy_score, f1_score, log_loss
 from tqdm import tqdm
 
 from lspin import LSPINClassifier
-from lspin.evaluation import count_open, donor_folds, write_results
+from lspin.data import donor_folds
+from lspin.evaluate import expected_calibration_error
 from lspin.features import model_inputs
-from lspin.scores import expected_calibration_error
-from lspin.studies import RESULTS, authors_table
-from lspin.threads import n_workers
+from lspin.model import Recipe, count_open, n_workers
+from lspin.studies import RESULTS, authors_table, write_results
 
 OUTPUT = RESULTS / "ablation.json"
 SEEDS = (100, 101)
 
 BUDGET = {"lam": 0.0, "max_open": 5}
-
-
-def mean_of_probabilities(logits):
-    """Pool networks by the mean of their probabilities instead of their logits."""
-    return logits.softmax(dim=2).mean(dim=0)
+MEAN_OF_PROBABILITIES = "price, mean of probabilities"
 
 
 VARIANTS = {
-    # name: (parameters of LSPINClassifier, settings of lspin.training and lspin.network)
+    # name: (parameters of LSPINClassifier, settings of its recipe)
     "price, as shipped": ({}, {}),
     "price, 16 members": ({"n_members": 16}, {}),
     "price, 1 member": ({"n_members": 1}, {}),
     "price, no mixup": ({"mixup": 0.0}, {}),
-    "price, no label smoothing": ({}, {"training.LABEL_SMOOTHING": 0.0}),
-    "price, lambda 0.5 without its rise": ({"lam": 0.5}, {"training.RAMP": 1e-9}),
+    "price, no label smoothing": ({}, {"label_smoothing": 0.0}),
+    "price, lambda 0.5 without its rise": ({"lam": 0.5}, {"ramp": 1e-9}),
     "price, little weight decay": ({"weight_decay": 0.01}, {}),
     "price, 1000 steps": ({"n_steps": 1000}, {}),
-    "price, twice as wide": (
-        {},
-        {"network.GATE_HIDDEN": (128, 128), "network.PREDICTOR_HIDDEN": (128, 64)},
-    ),
+    "price, twice as wide": ({}, {"gate_hidden": (128, 128), "predictor_hidden": (128, 64)}),
     "price, linear gates": ({"gating": "linear"}, {}),
     "price, global gates": ({"gating": "global"}, {}),
-    "price, mean of probabilities": ({}, {"estimator.pooled_probabilities": mean_of_probabilities}),
+    MEAN_OF_PROBABILITIES: ({}, {}),
     "budget of 5, as shipped": (BUDGET, {}),
     "budget of 5, 16 members": (BUDGET | {"n_members": 16}, {}),
     "budget of 5, no mixup": (BUDGET | {"mixup": 0.0}, {}),
@@ -64,22 +55,31 @@ VARIANTS = {
 }
 
 
+def mean_of_probabilities(model, x):
+    """Pool networks by the mean of their probabilities instead of their logits."""
+    with torch.no_grad():
+        logits, _ = model.network_(torch.tensor(np.asarray(x)))
+    return logits.softmax(dim=2).mean(dim=0).numpy()
+
+
 def score(name: str, seed: int) -> dict[str, float | str]:
     """Cross-validate one variant with one seed."""
-    parameters, constants = VARIANTS[name]
+    parameters, settings = VARIANTS[name]
     cells = authors_table()
     labels, target = np.unique(cells.y, return_inverse=True)
     proba = np.empty((len(cells), len(labels)))
     n_open = []
     for fold, (train, test) in enumerate(donor_folds(cells.y, cells.donors, random_state=seed)):
         inputs = model_inputs(cells.X).fit(cells.X.iloc[train])
-        model = clone(LSPINClassifier(random_state=seed * 10 + fold)).set_params(**parameters)
-        with ExitStack() as changed:
-            for constant, value in constants.items():
-                changed.enter_context(patch(f"lspin.{constant}", value))
-            x_train, x_test = (inputs.transform(cells.X.iloc[rows]) for rows in (train, test))
-            model.fit(x_train, target[train], groups=cells.donors.iloc[train])
-            proba[test] = model.predict_proba(x_test)
+        x_train, x_test = (inputs.transform(cells.X.iloc[rows]) for rows in (train, test))
+        model = LSPINClassifier(
+            **parameters, recipe=replace(Recipe(), **settings), random_state=seed * 10 + fold
+        )
+        model.fit(x_train, target[train], groups=cells.donors.iloc[train])
+        pooled = (
+            mean_of_probabilities if name == MEAN_OF_PROBABILITIES else type(model).predict_proba
+        )
+        proba[test] = pooled(model, x_test)
         n_open.append(count_open(model.member_gates(x_test)))
     predicted = proba.argmax(axis=1)
     return {
@@ -106,7 +106,7 @@ def main() -> None:
         "protocol": "donor-grouped stratified 5-fold, pooled predictions, seeds "
         f"{SEEDS}; not nested: these scores chose the recipe",
     }
-    write_results({**about, "scores": json.loads(rows.round(5).to_json(orient="records"))}, OUTPUT)
+    write_results({**about, "tables": {"scores": rows.round(5)}}, OUTPUT)
 
 
 if __name__ == "__main__":

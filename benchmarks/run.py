@@ -14,25 +14,36 @@ import subprocess
 import sys
 import tempfile
 import time
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from unittest import mock
 
 import numpy as np
+import pandas as pd
 import torch
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.metrics import log_loss
+from sklearn.pipeline import make_pipeline
 
-from lspin import LSPINClassifier, load_cells, lspin_path, training
-from lspin.estimator import inner_splits
-from lspin.evaluation import donor_folds
+from lspin import LSPINClassifier, load_cells, lspin_path
+from lspin.data import donor_folds
 from lspin.features import model_inputs
-from lspin.gates import SIGMA
-from lspin.network import GATE_HIDDEN, PREDICTOR_HIDDEN
-from lspin.path import LAMS, PACK_SIZE
-from lspin.studies import RESULTS
-from lspin.training import BATCH_SIZE, Member, fit_pack
+from lspin.model import (
+    LAMS,
+    PACK_SIZE,
+    PATH_PACK_SIZE,
+    Member,
+    Recipe,
+    draw_members,
+    fit_pack,
+    gates,
+)
+from lspin.studies import RESULTS, write_results
 
 HERE = Path(__file__).parent
+RECIPE = Recipe()
+UNMIXED = replace(RECIPE, mixup=0.0)  # where one network is compared with another's
 LAM = 0.5
 N_MEMBERS = 5
 LAMBDAS = (*LAMS, 32.0)  # eight, as in the first record of this benchmark
@@ -43,6 +54,12 @@ def timed(function):
     start = time.perf_counter()
     result = function()
     return result, time.perf_counter() - start
+
+
+def members_of(y, n):
+    """Draw the rows and seeds of n networks."""
+    members = draw_members(y.numpy(), None, n, np.random.RandomState(0), task="classification")
+    return [replace(member, lam=LAM) for member in members]
 
 
 def standardised(cells):
@@ -62,8 +79,8 @@ class PlainLSPIN(torch.nn.Module):
 
     def __init__(self, d, c):
         super().__init__()
-        self.gating = self._stack((d, *GATE_HIDDEN, d))
-        self.predictor = self._stack((d, *PREDICTOR_HIDDEN, c))
+        self.gating = self._stack((d, *RECIPE.gate_hidden, d))
+        self.predictor = self._stack((d, *RECIPE.predictor_hidden, c))
         torch.nn.init.constant_(self.gating[-1].bias, 0.5)
 
     @staticmethod
@@ -75,7 +92,7 @@ class PlainLSPIN(torch.nn.Module):
 
     def forward(self, x, share=None):
         mu = self.gating(x)
-        noise = SIGMA * torch.randn_like(mu) if self.training else 0.0
+        noise = RECIPE.sigma * torch.randn_like(mu) if self.training else 0.0
         gated = x * torch.clamp(mu + 0.5 + noise, 0, 1)
         if share is not None:
             gated = share * gated + (1 - share) * gated.roll(1, 0)
@@ -88,36 +105,36 @@ def plain_fit(train, valid, lam=LAM, mixup=0.0):
     n_classes = int(y.max()) + 1
     network = PlainLSPIN(x.shape[1], n_classes)
     optimizer = torch.optim.AdamW(
-        network.parameters(), lr=training.LEARNING_RATE, weight_decay=training.WEIGHT_DECAY
+        network.parameters(), lr=RECIPE.learning_rate, weight_decay=RECIPE.weight_decay
     )
-    n_steps = training.MIN_STEPS
+    n_steps = RECIPE.min_steps
     schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimizer, training.LEARNING_RATE, total_steps=n_steps
+        optimizer, RECIPE.learning_rate, total_steps=n_steps
     )
-    lossfn = torch.nn.CrossEntropyLoss(label_smoothing=training.LABEL_SMOOTHING)
+    lossfn = torch.nn.CrossEntropyLoss(label_smoothing=RECIPE.label_smoothing)
     best, kept = math.inf, None
     step = 0
     while step < n_steps:
-        for rows in torch.randperm(len(x)).split(BATCH_SIZE):
+        for rows in torch.randperm(len(x)).split(RECIPE.batch_size):
             labels, share = torch.nn.functional.one_hot(y[rows], n_classes).float(), None
             if mixup:
                 share = torch.distributions.Beta(mixup, mixup).sample((len(rows), 1))
                 share = torch.maximum(share, 1 - share)
                 labels = share * labels + (1 - share) * labels.roll(1, 0)
             output, mu = network(x[rows], share)
-            penalty = torch.special.ndtr((mu + 0.5) / SIGMA).mean()
-            price = lam * min(1.0, (step + 1) / n_steps / training.RAMP)
+            penalty = torch.special.ndtr((mu + 0.5) / RECIPE.sigma).mean()
+            price = lam * min(1.0, (step + 1) / n_steps / RECIPE.ramp)
             loss = lossfn(output, labels) + price * penalty
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
             schedule.step()
             step += 1
-            if step % (n_steps // training.N_CHECKS) == 0:
+            if step % (n_steps // RECIPE.n_checks) == 0:
                 network.eval()
                 with torch.no_grad():
                     output, mu = network(valid[0])
-                    penalty = torch.special.ndtr((mu + 0.5) / SIGMA).mean()
+                    penalty = torch.special.ndtr((mu + 0.5) / RECIPE.sigma).mean()
                     score = float(lossfn(output, valid[1]) + lam * penalty)
                 if score < best:
                     best, kept = score, {k: v.clone() for k, v in network.state_dict().items()}
@@ -161,18 +178,16 @@ def one_model(cells, n_epochs=1000):
     x, y = (torch.cat(pair) for pair in zip(train, valid, strict=True))
     rows = np.arange(len(x))
     member = Member(rows[: len(train[0])], rows[len(train[0]) :], LAM, seed=0)
-    recipe = training.MIN_STEPS
     for n_steps in (20, 40, 60, 100, 200):
-        training.MIN_STEPS = n_steps
-        network, ours = timed(lambda: fit_pack(x, y, [member], n_outputs=c))
+        fit = partial(fit_pack, recipe=replace(UNMIXED, n_steps=n_steps), n_outputs=c)
+        network, ours = timed(partial(fit, x, y, [member]))
         with torch.no_grad():
             proba = network(valid[0])[0][0].double().softmax(dim=1)
         loss = log_loss(valid[1], proba, labels=range(c))
         if loss <= reference_loss:
             break
-    training.MIN_STEPS = recipe
     _, plain = timed(lambda: plain_fit(train, valid))
-    _, packed = timed(lambda: fit_pack(x, y, [member], n_outputs=c))
+    _, packed = timed(lambda: fit_pack(x, y, [member], n_outputs=c, recipe=UNMIXED))
     return {
         "featselectlib_s": seconds,
         "featselectlib_validation_log_loss": reference_loss,
@@ -189,19 +204,18 @@ def protocol(cells, n_plain=10):
     """(b) 5 folds x 5 members x 8 lambdas as packs, and one by one (a few of them, scaled)."""
     path, packed = timed(
         lambda: lspin_path(
+            make_pipeline(model_inputs(cells.X), LSPINClassifier(n_members=N_MEMBERS)),
             cells.X,
             cells.y,
             groups=cells.donors,
             lams=LAMBDAS,
-            inputs=model_inputs(cells.X),
-            n_members=N_MEMBERS,
             n_folds=5,
             verbose=0,
         )
     )
     n_models = 5 * N_MEMBERS * len(LAMBDAS)
     train, valid = standardised(cells)
-    mixup = training.MIXUP
+    mixup = RECIPE.mixup
     _, plain = timed(lambda: [plain_fit(train, valid, mixup=mixup) for _ in range(n_plain)])
     one_by_one = plain / n_plain * n_models
     return {
@@ -218,10 +232,14 @@ def floor(cells, k):
     train, _ = standardised(cells)
     d, c = train[0].shape[1], 5
     shapes = []
-    for widths in ((d, *GATE_HIDDEN, d), (d, *PREDICTOR_HIDDEN, c)):
+    for widths in ((d, *RECIPE.gate_hidden, d), (d, *RECIPE.predictor_hidden, c)):
         shapes += zip(widths[:-1], widths[1:], strict=True)
     operands = [
-        (torch.randn(k, BATCH_SIZE, i), torch.randn(k, i, o), torch.randn(k, BATCH_SIZE, o))
+        (
+            torch.randn(k, RECIPE.batch_size, i),
+            torch.randn(k, i, o),
+            torch.randn(k, RECIPE.batch_size, o),
+        )
         for i, o in shapes
     ]
     first = operands[0][0]  # the cells themselves, which need no gradient
@@ -229,7 +247,7 @@ def floor(cells, k):
     torch.set_num_threads(1)
 
     def products():
-        for _ in range(training.MIN_STEPS):
+        for _ in range(RECIPE.min_steps):
             for x, weight, gradient in operands:
                 torch.bmm(x, weight)
                 torch.bmm(x.transpose(1, 2), gradient)
@@ -237,10 +255,9 @@ def floor(cells, k):
                     torch.bmm(gradient, weight.transpose(1, 2))
 
     x, y = train
-    splits = inner_splits(y.numpy(), None, k, np.random.RandomState(0))
-    members = [Member(*split, LAM, seed) for seed, split in enumerate(splits)]
+    members = members_of(y, k)
     pairs = [
-        (timed(products)[1], timed(lambda: fit_pack(x, y, members, n_outputs=c))[1])
+        (timed(products)[1], timed(lambda: fit_pack(x, y, members, n_outputs=c, recipe=UNMIXED))[1])
         for _ in range(5)
     ]
     torch.set_num_threads(before)
@@ -251,30 +268,31 @@ def floor(cells, k):
 def undone(cells):
     """Processor seconds for a pack, with one idea of the package undone at a time."""
     (x, y), _ = standardised(cells)
-    splits = inner_splits(y.numpy(), None, training.PACK_SIZE, np.random.RandomState(0))
-    members = [Member(*split, LAM, seed) for seed, split in enumerate(splits)]
+    members = members_of(y, PACK_SIZE)
 
-    def together():
-        fit_pack(x, y, members, n_outputs=5)
+    def together(recipe=UNMIXED):
+        fit_pack(x, y, members, n_outputs=5, recipe=recipe)
 
     def one_at_a_time():
         for member in members:
-            fit_pack(x, y, [member], n_outputs=5)
+            fit_pack(x, y, [member], n_outputs=5, recipe=UNMIXED)
 
     def seconds(function):
         start = time.process_time()
         function()
         return time.process_time() - start
 
-    def changed(target, value):
-        with mock.patch(target, value):
-            return seconds(together)
+    every_row = replace(UNMIXED, batch_size=len(x))
+
+    def unclipped():
+        with mock.patch.object(gates, "LIMIT", math.inf):
+            together()
 
     variants = {
         "shipped_s": lambda: seconds(together),
         "one network at a time": lambda: seconds(one_at_a_time),
-        "every row in every step": lambda: changed("lspin.training.BATCH_SIZE", len(x)),
-        "denormal numbers in the penalty": lambda: changed("lspin.gates.LIMIT", math.inf),
+        "every row in every step": lambda: seconds(lambda: together(every_row)),
+        "denormal numbers in the penalty": lambda: seconds(unclipped),
     }
     # In turn, so that a slow moment of the machine meets all of them.
     rounds = [{name: measure() for name, measure in variants.items()} for _ in range(7)]
@@ -297,11 +315,11 @@ print(time.perf_counter() - start)
 """
 
 TORCH_THREADS = """
-import contextlib, lspin.threads
+import contextlib, lspin.model.threads
 @contextlib.contextmanager
 def nothing():
     yield
-lspin.threads.one_torch_thread, lspin.threads.n_workers = nothing, lambda: 1
+lspin.model.one_torch_thread, lspin.model.n_workers = nothing, lambda: 1
 """
 
 
@@ -440,10 +458,8 @@ def main():
     for name, measure in {
         "one model to the reference's loss": lambda: one_model(cells),
         "200 models": lambda: protocol(cells),
-        "pack of a single fit against its matrix products": lambda: floor(
-            cells, training.PACK_SIZE
-        ),
-        "pack of a path against its matrix products": lambda: floor(cells, PACK_SIZE),
+        "pack of a single fit against its matrix products": lambda: floor(cells, PACK_SIZE),
+        "pack of a path against its matrix products": lambda: floor(cells, PATH_PACK_SIZE),
         "one idea undone": lambda: undone(cells),
         "two fits at once": lambda: side_by_side(cells),
         "explaining all cells": lambda: explaining(cells),
@@ -454,7 +470,9 @@ def main():
         print(f"\n{name}")
         for key, value in results[name].items():
             print(f"  {key:36} {value:.4g}" if isinstance(value, float) else f"  {key:36} {value}")
-    (RESULTS / "speed.json").write_text(json.dumps(results, indent=1, default=float) + "\n")
+    results = json.loads(json.dumps(results, default=float))  # numpy's numbers as Python's
+    sizes = pd.DataFrame(results["scaling"].pop("sizes"))
+    write_results({**results, "tables": {"scaling": sizes}}, RESULTS / "speed.json")
 
 
 if __name__ == "__main__":

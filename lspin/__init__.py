@@ -7,18 +7,17 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:  # what a type checker sees of the names below
     from lspin.data import load_cells, load_spikes
-    from lspin.estimator import LSPINClassifier, LSPINRegressor
-    from lspin.path import lspin_path
+    from lspin.model import LSPINClassifier, LSPINRegressor, lspin_path
 
 __version__ = "0.2.0"
 
 # Looked up on first use, so that `import lspin` costs next to nothing.
 _HOME = {
-    "LSPINClassifier": "lspin.estimator",
-    "LSPINRegressor": "lspin.estimator",
+    "LSPINClassifier": "lspin.model",
+    "LSPINRegressor": "lspin.model",
     "load_cells": "lspin.data",
     "load_spikes": "lspin.data",
-    "lspin_path": "lspin.path",
+    "lspin_path": "lspin.model",
 }
 __all__ = ["LSPINClassifier", "LSPINRegressor", "load_cells", "load_spikes", "lspin_path"]
 

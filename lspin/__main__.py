@@ -48,13 +48,14 @@ def main(argv: list[str] | None = None) -> int:
         help="Allen tables, the tables and spikes of the paper, or all (default)",
     )
     commands.add_parser("info", help="show versions, data files and cell counts")
-    evaluate = commands.add_parser("evaluate", help="score LSPIN and its rivals, record as JSON")
-    evaluate.add_argument(
-        "study", help="paper, allen, waveform, cohorts, synthetic or explanations"
+    evaluate = commands.add_parser(
+        "evaluate", help="run a study, such as LSPIN against its rivals, and record it as JSON"
     )
-    evaluate.add_argument("output", type=Path, help="the JSON file to write")
-    evaluate.add_argument("--repeats", type=int, default=3, help="repeats of five folds (3)")
+    evaluate.add_argument("study", nargs="?", help="which; without it, all are listed")
+    evaluate.add_argument("output", nargs="?", type=Path, help="the JSON file to write")
+    evaluate.add_argument("--repeats", type=int, help="repeats of five folds, or draws")
     evaluate.add_argument("--models", nargs="+", metavar="NAME", help="only these models")
+    evaluate.add_argument("--force", action="store_true", help="replace the file whatever it holds")
     explain = commands.add_parser("explain", help="say what one cell was called, and why")
     explain.add_argument("specimen_id", type=int, help="the cell's number in the Allen database")
     explain.add_argument("--cohort", choices=tuple(COHORTS), help="which cells to train on")
@@ -68,7 +69,7 @@ def main(argv: list[str] | None = None) -> int:
         if args.command == "fetch":
             _fetch(data_dir(), args.source)
         elif args.command == "evaluate":
-            _evaluate(args.study, args.output, args.repeats, args.models)
+            _evaluate(args.study, args.output, args.repeats, args.models, args.force)
         elif args.command == "explain":
             _explain(args.specimen_id, args.cohort, args.figure)
         else:
@@ -101,37 +102,55 @@ def _fetch(folder: Path, source: str) -> None:
         print(f"Tables and spikes of the paper: {folder / paper.FOLDER}")
 
 
-def _evaluate(what: str, output: Path, n_repeats: int, models: list[str] | None) -> None:
+def _evaluate(
+    name: str | None,
+    output: Path | None,
+    n_repeats: int | None,
+    models: list[str] | None,
+    force: bool,
+) -> None:
     # Imported here because `lspin info` should not wait for torch.
     import pooch
     from joblib import Memory
 
-    from lspin.evaluation import read_results, summary, write_results
-    from lspin.studies import study
+    from lspin.evaluate import named_by_rule, summary
+    from lspin.studies import (
+        STUDIES,
+        check_output,
+        check_study,
+        read_results,
+        run_study,
+        write_results,
+    )
 
-    if what == "synthetic":
-        from lspin.recovery import evaluate_synthetic
-
-        return write_results(evaluate_synthetic(n_repeats), output)
-    if what == "explanations":
-        from lspin.trust import evaluate_explanations
-
-        return write_results(evaluate_explanations(load_cells("allen")), output)
-    # Finished searches, so that a stopped run can go on. They are pickles: they must lie where
+    if name is None:
+        for known, study in STUDIES.items():
+            print(f"{known:13} {study.about}")
+        return
+    options = check_study(name, models, n_repeats)
+    if output is None:
+        raise ValueError("Name the JSON file to write after the study.")
+    if not force:
+        seeds = range(options.get("n_repeats", 0))
+        check_output(output, STUDIES[name].about, seeds, options.get("models", ()))
+    # Finished parts, so that a stopped run can go on. They are pickles: they must lie where
     # nobody else writes, not in the current folder.
     memory = Memory(Path(pooch.os_cache("lspin"), "searches"), verbose=0)
-    write_results(study(what, models=models, n_repeats=n_repeats, memory=memory), output)
-    scores, about = read_results(output)
+    write_results(run_study(name, models=models, n_repeats=n_repeats, memory=memory), output)
+    tables, about = read_results(output)
     print(about["study"], about["protocol"], sep="\n")
-    for table, part in scores.groupby("table", sort=False):
-        print(f"\n{table}. {about['tables'][table]['banner']}")
-        print(summary(part).round(3).to_string())
-    print(f"\n{about['compute_time_s']} s of searches, {about['wall_time_s']} s of wall time")
+    if "models" in options:
+        for table, part in named_by_rule(tables["scores"]).groupby("table", sort=False):
+            print(f"\n{table}. {about['cells'][table]['banner']}")
+            print(summary(part).round(3).to_string())
+    print(f"\n{about['wall_time_s']} s of wall time")
 
 
 def _explain(specimen_id: int, cohort: str | None, figure: Path | None) -> None:
-    from lspin.card import make_card, plot_card, without_donor_of
-    from lspin.trust import FEW, examined
+    from lspin.evaluate import FEW
+    from lspin.explain.held_out import without_donor_of
+    from lspin.show.card import make_card, plot_card
+    from lspin.studies import examined
 
     if figure is not None:
         _check_figure(figure)

@@ -8,8 +8,16 @@ from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
 
 from lspin import load_cells
-from lspin.baselines import BUDGETS, LAMBDAS, baselines, contenders, describe, gated_models, rivals
-from lspin.evaluation import donor_folds
+from lspin.data import donor_folds
+from lspin.evaluate import (
+    BUDGETS,
+    LAMBDAS,
+    contenders,
+    describe,
+    gated_models,
+    quick_rivals,
+    ungated_models,
+)
 from lspin.features import model_inputs
 
 NAMES = [
@@ -52,8 +60,8 @@ def many_cells():
 
 
 def test_no_rival_is_missing():
-    assert sorted(rivals()) == sorted(NAMES)
-    assert list(contenders()) == [*gated_models(), *rivals()]
+    assert sorted(ungated_models()) == sorted(NAMES)
+    assert list(contenders()) == [*gated_models(), *ungated_models()]
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -61,7 +69,7 @@ def test_every_rival_learns_the_twin_and_gives_probabilities(name, few_cells):
     x_train, y_train, x_test, y_test = few_cells
 
     def fresh():
-        made = rivals(1)[name].estimator
+        made = ungated_models(1)[name].estimator
         # Boosting learns in a few rounds; the others are left to converge.
         return made.set_params(**(quick(made) if "boosting" in name else {}))
 
@@ -80,7 +88,7 @@ def test_every_rival_learns_the_twin_and_gives_probabilities(name, few_cells):
 @pytest.mark.parametrize("name", NAMES)
 def test_every_setting_makes_another_model(name, many_cells):
     x_train, y_train, x_test, _ = many_cells
-    model = rivals()[name]
+    model = ungated_models()[name]
     assert len(model.space) >= (2 if name == "explainable boosting" else 4)
     few = quick(model.estimator)
     answers = []
@@ -94,8 +102,8 @@ def test_every_setting_makes_another_model(name, many_cells):
 
 
 def test_the_quick_baselines_are_a_part_of_the_rivals():
-    every = rivals(3)
-    quick = baselines(3)
+    every = ungated_models(3)
+    quick = quick_rivals(3)
     assert 4 <= len(quick) < len(every)
     for name, model in quick.items():
         assert repr(model) == repr(every[name].estimator)

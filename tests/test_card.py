@@ -11,8 +11,9 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt  # noqa: E402
 
 from lspin import LSPINClassifier, load_cells, load_spikes  # noqa: E402
-from lspin.card import N_GATES, N_NEIGHBOURS, make_card, plot_card, without_donor_of  # noqa: E402
+from lspin.explain import without_donor_of  # noqa: E402
 from lspin.features import FEATURES, ReleasedFeatures  # noqa: E402
+from lspin.show import N_GATES, N_NEIGHBOURS, make_card, plot_card
 
 
 @pytest.fixture(scope="module")

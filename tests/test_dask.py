@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from joblib import Memory, parallel_config
 
-from lspin import load_cells, lspin_path
+from lspin import LSPINClassifier, load_cells, lspin_path
 
 distributed = pytest.importorskip("distributed")
 
@@ -28,8 +28,9 @@ def run(**settings):
     cells = load_cells("twin", verbose=0)
     cells = cells.select(cells.y.groupby(cells.y).sample(40, random_state=0).index)
     X = cells.X.fillna(0.0)
+    model = LSPINClassifier(n_members=20, n_steps=20, random_state=0)
     return lspin_path(
-        X, cells.y, (0.0, 1.0), cells.donors, n_members=4, n_folds=5, verbose=0, **settings
+        model, X, cells.y, lams=(0.0, 1.0), groups=cells.donors, n_folds=5, verbose=0, **settings
     )
 
 
@@ -38,10 +39,7 @@ def recorded(folder):
     return {path: path.stat().st_mtime_ns for path in folder.rglob("output.pkl")}
 
 
-def test_a_killed_worker_changes_nothing_and_recorded_packs_run_once(
-    cluster, tmp_path, monkeypatch
-):
-    monkeypatch.setattr("lspin.path.PACK_SIZE", 4)
+def test_a_killed_worker_changes_nothing_and_recorded_packs_run_once(cluster, tmp_path):
     before = {}
 
     def kill_a_worker(path):

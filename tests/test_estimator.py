@@ -12,8 +12,8 @@ from sklearn.metrics import log_loss
 from sklearn.utils.estimator_checks import estimator_checks_generator
 
 from lspin import LSPINClassifier, LSPINRegressor
-from lspin.estimator import inner_splits, pooled_probabilities
-from lspin.scores import expected_calibration_error
+from lspin.evaluate import expected_calibration_error
+from lspin.model import Recipe, draw_members, pooled_probabilities
 
 MODELS = (LSPINClassifier, LSPINRegressor)
 STEPS_OF_A_CHECK = 100  # enough for the scores that scikit-learn demands
@@ -85,12 +85,11 @@ def test_same_seed_same_model_and_pickles(data, fitted):
     np.testing.assert_array_equal(copy.predict_proba(X), fitted.predict_proba(X))
 
 
-def test_inference_in_pieces_changes_nothing(data, fitted, monkeypatch):
+def test_inference_in_pieces_changes_nothing(data, fitted):
     X, _ = data
-    whole = fitted.predict_proba(X), fitted.gates(X)
-    monkeypatch.setattr("lspin.estimator.ROWS_PER_CALL", 7)
-    np.testing.assert_allclose(fitted.predict_proba(X), whole[0])
-    np.testing.assert_allclose(fitted.gates(X), whole[1])
+    many = pd.concat([X] * 30)  # 9000 rows: more than go through the network at once
+    for answer in (fitted.predict_proba, fitted.gates):
+        np.testing.assert_allclose(answer(many), np.tile(answer(X), (30, 1)))
 
 
 def test_balanced_class_weight_finds_more_of_a_rare_class():
@@ -107,11 +106,18 @@ def test_no_donor_straddles_an_inner_split(task):
     rng = np.random.default_rng(0)
     donors = rng.integers(0, 60, 200)
     target = rng.integers(0, 3, 200) if task == "classification" else rng.normal(size=200)
-    splits = inner_splits(target, donors, n_members=12, rng=np.random.RandomState(0))
-    assert len(splits) == 12
-    for train, valid in splits:
-        assert not set(donors[train]) & set(donors[valid])
-        assert sorted([*train, *valid]) == list(range(200))
+    rng = np.random.RandomState(0)
+    members = draw_members(target, donors, n_members=12, rng=rng, task=task)
+    assert len(members) == 12
+    for member in members:
+        assert not set(donors[member.train]) & set(donors[member.valid])
+        assert sorted([*member.train, *member.valid]) == list(range(200))
+
+
+def test_what_has_a_parameter_is_not_taken_from_the_recipe(data):
+    model = LSPINClassifier(recipe=Recipe(max_open=2))
+    with pytest.raises(ValueError, match="Give max_open to LSPINClassifier itself"):
+        model.fit(*data)
 
 
 def test_regressor_answers_in_the_units_of_y(data):

@@ -3,23 +3,26 @@
 import numpy as np
 import pandas as pd
 import pytest
-from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn import config_context
+from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.dummy import DummyClassifier
 from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from lspin import LSPINClassifier, load_cells
-from lspin.evaluation import (
+from lspin.data import donor_folds
+from lspin.evaluate import (
+    chosen_by,
     compare,
+    corrected_t_test,
     cross_validate,
-    donor_folds,
+    fit_grouped,
     intervals,
-    read_results,
+    named_by_rule,
     summary,
-    write_results,
 )
 from lspin.features import model_inputs
-from lspin.scores import corrected_t_test
 
 
 @pytest.fixture(scope="module")
@@ -133,16 +136,39 @@ def test_a_quick_comparison_has_intervals_too(cells):
     assert table.loc["largest class", ("macro_f1", "low")] > 0
 
 
-def test_recorded_results_come_back(tmp_path):
-    path = tmp_path / "deep" / "results.json"
-    rows = [{"model": 'a "quoted" <scores>', "accuracy": 0.5}, {"model": "b", "accuracy": None}]
-    results = {"banner": "Source: x", "seeds": [0, 1], "calibration": [], "scores": rows}
-    write_results(results, path)
-    scores, about = read_results(path)
-    assert about == {"banner": "Source: x", "seeds": [0, 1], "calibration": []}
-    assert scores["model"].tolist() == ['a "quoted" <scores>', "b"]
-    assert scores["accuracy"].isna().tolist() == [False, True]
-    # One row per line, so that a change of a score is a change of a line.
-    assert sum('"accuracy"' in line for line in path.read_text().splitlines()) == 2
-    write_results({**results, "scores": rows[1:]}, path)
-    assert len(read_results(path)[0]) == 1
+def test_one_setting_per_model_is_compared():
+    scores = made_up_scores()
+    both = pd.concat(
+        [scores.assign(rule="best"), scores.query("model == 'good'").assign(rule="few gates")]
+    )
+    for table in (summary, intervals, lambda s: compare(s, "good")):
+        with pytest.raises(ValueError, match="several rows of one model and fold"):
+            table(both)
+    assert len(chosen_by(both, "few gates")) == len(chosen_by(both)) == len(scores)
+    assert (chosen_by(both, "few gates")["rule"] == "few gates").sum() == len(scores) / 3
+    assert set(summary(named_by_rule(both)).index) == {*scores["model"], "good, few gates"}
+    with pytest.raises(ValueError, match="rule must be one of"):
+        chosen_by(both, "cheap")
+
+
+def test_donors_reach_the_fit_with_metadata_routing_too():
+    cells = load_cells("twin")
+    few = cells.select(cells.X.index[::20])
+    model = LSPINClassifier(n_members=2, n_steps=5, random_state=0)
+    answers = []
+    for enabled in (False, True):
+        with config_context(enable_metadata_routing=enabled):
+            pipeline = make_pipeline(model_inputs(few.X), clone(model))
+            fit_grouped(pipeline, few.X, few.y, few.donors)
+            answers.append(pipeline.predict_proba(few.X))
+            scores, _ = cross_validate(
+                {"LSPIN": model, "linear": LogisticRegression()},
+                *(few.X, few.y, few.donors),
+                inputs=model_inputs(few.X),
+                verbose=0,
+            )
+            answers.append(scores["macro_f1"].to_numpy())
+    np.testing.assert_array_equal(answers[0], answers[2])
+    np.testing.assert_array_equal(answers[1], answers[3])
+    without = clone(model).fit(pipeline[:-1].transform(few.X), few.y)
+    assert not np.allclose(without.predict_proba(pipeline[:-1].transform(few.X)), answers[0])

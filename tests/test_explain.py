@@ -12,12 +12,12 @@ from sklearn.pipeline import make_pipeline
 
 from lspin import LSPINClassifier, load_cells
 from lspin.data.tables import CLASSES
+from lspin.evaluate import donor_interval
 from lspin.explain import (
     CLAIMS,
     N_ALIKE,
     HeldOut,
     check_claims,
-    donor_interval,
     effects,
     explain_cells,
     feature_groups,

@@ -12,8 +12,8 @@ from sklearn.pipeline import make_pipeline
 
 from lspin import LSPINClassifier, load_cells
 from lspin.explain import explain_cells, gated_probabilities, open_gates_of
-from lspin.explorer import live_explorer, static_explorer
 from lspin.features import model_inputs
+from lspin.show.explorer import live_explorer, static_explorer
 
 matplotlib.use("Agg")
 
@@ -138,7 +138,7 @@ def test_the_live_explorer_closes_gates_and_predicts_again(
         predicted.append(len(rows))
         return gated_probabilities(model, rows, keep)
 
-    monkeypatch.setattr("lspin.explorer.gated_probabilities", count)
+    monkeypatch.setattr("lspin.show.explorer.gated_probabilities", count)
     _, cell, threshold, view = live
     gates = tables[1].loc[cell.value, "gate"].reindex(inputs.columns)
     for value in (0.5, 1.0):

@@ -8,15 +8,17 @@ import pandas as pd
 import pytest
 
 from lspin import LSPINClassifier, load_cells
-from lspin.explain import HeldOut, gated_probabilities, train_on
-from lspin.faithfulness import (
+from lspin.explain import (
     OWN_EXPLAINERS,
+    HeldOut,
     area,
     by_effect,
     by_integrated_gradients,
     by_shap,
     deletion_insertion,
     faithfulness,
+    gated_probabilities,
+    train_on,
 )
 
 

@@ -6,7 +6,7 @@ import torch
 from captum.module import GaussianStochasticGates
 from scipy.stats import norm
 
-from lspin.gates import SIGMA, gate_values, open_probability, sample_gates
+from lspin.model import SIGMA, gate_values, open_probability, sample_gates
 
 MU = torch.tensor([-3.0, -0.9, -0.5, -0.2, 0.0, 0.3, 0.5, 2.0], dtype=torch.float64)
 

@@ -1,6 +1,7 @@
 """The house: one environment, a book that is whole, and failures that say what to do."""
 
 import ast
+import importlib
 import importlib.util
 import os
 import re
@@ -95,6 +96,46 @@ def test_versions_agree():
     citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
     assert citation["version"] == lspin.__version__ == metadata("lspin")["Version"]
     assert f"## {lspin.__version__}" in (ROOT / "CHANGELOG.md").read_text()
+
+
+ROOMS = ("data", "features", "model", "evaluate", "explain", "show", "studies")
+"""In the order in which data flow through them."""
+
+
+def imports_of(path):
+    """Name the modules of lspin that a module imports, inside functions too."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").partition(".")[0] == "lspin":
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+        elif isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names if alias.name.startswith("lspin."))
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_a_room_imports_only_from_those_before_it(room):
+    modules = list((ROOT / "lspin" / room).rglob("*.py"))
+    assert modules
+    allowed = {*ROOMS[: ROOMS.index(room) + 1], "__version__"}
+    for path in modules:
+        for name in imports_of(path):
+            assert name.split(".")[1] in allowed, f"{path} imports {name}"
+
+
+def test_every_module_is_in_a_room():
+    inside = {path.name for path in (ROOT / "lspin").iterdir()} - {"__pycache__"}
+    assert inside == {*ROOMS, "__init__.py", "__main__.py", "py.typed"}
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_a_room_says_what_lives_there_and_exports_its_names(room):
+    home = importlib.import_module(f"lspin.{room}")
+    assert len(home.__doc__.splitlines()) > 2 and home.__all__
+    for path in (ROOT / "lspin" / room).glob("*.py"):
+        assert (
+            path.stem in ("__init__", "fit_twin")
+            or f"``{path.stem}``" in home.__doc__
+            or (room == "data" and path.stem in home.__doc__)
+        ), f"lspin.{room} does not say what {path.stem} is"
 
 
 def test_type_checkers_see_what_the_package_exports():

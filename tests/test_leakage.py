@@ -10,9 +10,7 @@ import torch
 from sklearn.pipeline import make_pipeline
 
 from lspin import LSPINClassifier, load_cells
-from lspin.explain import HeldOut
-from lspin.features import model_inputs
-from lspin.leakage import (
+from lspin.explain import (
     ALL_VALUES,
     GATES_ALONE,
     MEAN_GATES,
@@ -22,8 +20,10 @@ from lspin.leakage import (
     OWN,
     SELECTED,
     SELECTED_BLIND,
+    HeldOut,
     leakage,
 )
+from lspin.features import model_inputs
 
 NAMES = ["tau", "sag", "vrest", "f_i_curve_slope"]
 

@@ -66,10 +66,10 @@ def test_info_imports_little_and_reading_needs_no_allensdk(real_data):
 def test_evaluate_records_a_study_and_shows_it(tmp_path, monkeypatch, capsys):
     twin = load_cells("twin", verbose=0)
     cells = twin.select(twin.y.groupby(twin.y).sample(25, random_state=0).index)
-    monkeypatch.setattr("lspin.studies.load_cells", lambda *_: cells)
+    monkeypatch.setattr("lspin.studies.scored.load_cells", lambda *_: cells)
     monkeypatch.setattr("pooch.os_cache", lambda name: tmp_path / "cache" / name)
     monkeypatch.chdir(tmp_path)
-    command = ["evaluate", "allen", "new/results.json", "--repeats", "1", "--models"]
+    command = ["evaluate", "positive", "new/results.json", "--repeats", "1", "--models"]
     assert main([*command, "logistic regression", "RBF-SVM"]) == 0
     out = capsys.readouterr().out
     assert "1 repeats of 5 donor-grouped" in out and "SYNTHETIC TWIN" in out
@@ -86,6 +86,24 @@ def test_evaluate_refuses_unknown_studies_in_one_sentence(tmp_path, capsys):
     assert main(["evaluate", "human", str(tmp_path / "results.json")]) == 1
     assert "lspin evaluate: The study must be one of paper," in capsys.readouterr().err
     assert not (tmp_path / "results.json").exists()
+
+
+def test_evaluate_lists_the_studies_and_wants_a_file(capsys):
+    assert main(["evaluate"]) == 0
+    assert "positive      the features released by the Allen" in capsys.readouterr().out
+    assert main(["evaluate", "paper"]) == 1
+    assert "Name the JSON file" in capsys.readouterr().err
+
+
+def test_evaluate_replaces_nothing_without_being_told(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("lspin.studies.run_study", lambda *_, **__: pytest.fail("ran"))
+    diary = tmp_path / "diary.json"
+    diary.write_text("Dear diary")
+    assert main(["evaluate", "cohorts", str(diary)]) == 1
+    assert "diary.json holds no recorded results" in capsys.readouterr().err
+    assert diary.read_text() == "Dear diary"
+    assert main(["evaluate", "cohorts", str(diary), "--repeats", "0"]) == 1
+    assert "at least one repeat" in capsys.readouterr().err
 
 
 def test_explain_prints_and_draws_the_card_of_a_cell(tmp_path, monkeypatch, capsys):

@@ -1,10 +1,12 @@
 """The nested protocol: settings are chosen inside, nothing leaks, a stopped run goes on."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
 from joblib import Memory, parallel_config
-from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.dummy import DummyClassifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import f1_score
@@ -13,10 +15,17 @@ from sklearn.neighbors import KNeighborsClassifier
 from sklearn.preprocessing import StandardScaler
 
 from lspin import LSPINClassifier
-from lspin.baselines import Contender
-from lspin.evaluation import donor_folds
-from lspin.nested import INNER_FOLDS, Refit, Search, chosen_settings, nested_cross_validate, search
-from lspin.scores import expected_calibration_error
+from lspin.data import donor_folds
+from lspin.evaluate import (
+    INNER_FOLDS,
+    Contender,
+    expected_calibration_error,
+    nested_cross_validate,
+)
+from lspin.evaluate.nested import Refit, Search, chosen_settings, search
+from lspin.model import Recipe
+
+SMALL = LSPINClassifier(n_members=1, recipe=Recipe(min_steps=20), random_state=0)
 
 
 def table(n=150, seed=0):
@@ -114,7 +123,7 @@ def test_the_setting_with_the_best_pooled_inner_score_is_refitted():
     np.testing.assert_allclose(found.pooled_f1, pooled)
     best = int(np.argmax(pooled))
     assert best > 0 and pooled[best] > pooled[0] + 0.2
-    assert chosen_settings("knn", model, found) == {"knn": best} and list(found.refits) == [best]
+    assert chosen_settings(model, found) == [("best", best)] and list(found.refits) == [best]
     scale = StandardScaler().fit(X.iloc[train])
     knn = KNeighborsClassifier(ks[best]).fit(scale.transform(X.iloc[train]), y[train])
     np.testing.assert_array_equal(
@@ -150,19 +159,17 @@ def lambda_search(pooled, n_open):
 def test_lspin_is_recorded_under_three_rules_and_every_lambda(pooled, n_open, best, few, rule):
     lams = (4.0, 2.0, 1.0, 0.0)
     model = Contender(LSPINClassifier(), tuple({"lam": lam} for lam in lams), "", keep_all=True)
-    chosen = chosen_settings("LSPIN", model, lambda_search(pooled, n_open))
-    assert lams[chosen.pop("LSPIN")] == best
-    assert lams[chosen.pop("LSPIN, at most 5 open gates")] == few
-    assert lams[chosen.pop("LSPIN, one standard error")] == rule
-    assert chosen == {f"LSPIN, lam={lam}": i for i, lam in enumerate(lams)}
+    chosen = chosen_settings(model, lambda_search(pooled, n_open))
+    by_rule = [(name, lams[i]) for name, i in chosen[:3]]
+    assert by_rule == [("best", best), ("few gates", few), ("one standard error", rule)]
+    assert chosen[3:] == [("each setting", i) for i in range(4)]
 
 
-def test_scores_are_those_of_the_held_out_predictions(one_process, monkeypatch):
-    monkeypatch.setattr("lspin.training.MIN_STEPS", 20)
+def test_scores_are_those_of_the_held_out_predictions(one_process):
     data = table(90)
     models = {
         "logistic": Contender(LogisticRegression(), ({"C": 0.001}, {"C": 1}), ""),
-        "LSPIN": Contender(LSPINClassifier(n_members=1, random_state=0), ({"lam": 1},), "", True),
+        "LSPIN": Contender(SMALL, ({"lam": 1},), "", True),
     }
     nested = run(models, data, n_repeats=2, verbose=0)
     X, y, donors = data
@@ -177,12 +184,14 @@ def test_scores_are_those_of_the_held_out_predictions(one_process, monkeypatch):
         assert row["accuracy"] == pytest.approx(again.score(x_test, y[test]))
         assert (row["n_train"], row["n_test"]) == (len(train), len(test))
         pooled[test] = again.predict_proba(x_test)
-    ece = nested.calibration.set_index(["model", "repeat"])["ece"]
+    chosen = nested.calibration.query("rule == 'best'")
+    ece = chosen.set_index(["model", "repeat"])["ece"]
     assert ece["logistic", 1] == pytest.approx(
         expected_calibration_error(y, pooled, again.classes_)
     )
-    lspin = nested.scores[nested.scores["model"].str.startswith("LSPIN")]
-    assert lspin["model"].nunique() == 4 and lspin["open_gates"].notna().all()
+    lspin = nested.scores[nested.scores["model"] == "LSPIN"]
+    assert lspin["rule"].nunique() == 4 and (lspin["lam"] == 1).all()
+    assert lspin["open_gates"].notna().all()
     assert logistic["open_gates"].isna().all()
     assert logistic["fit_s"].sum() < logistic["search_s"].sum() < nested.compute_time_s
 
@@ -223,14 +232,13 @@ def test_a_stopped_run_continues_where_it_was(tmp_path, one_process):
     assert fits(notes) == 103 + 20
 
 
-def test_other_training_makes_only_lspin_search_anew(tmp_path, one_process, monkeypatch):
+def test_another_recipe_makes_only_lspin_search_anew(tmp_path, one_process):
     memory = Memory(tmp_path, verbose=0)
     data = table(60)
     models = {
         "logistic": Contender(LogisticRegression(), ({"C": 1},), ""),
-        "LSPIN": Contender(LSPINClassifier(n_members=1, random_state=0), ({"lam": 1},), "", True),
+        "LSPIN": Contender(SMALL, ({"lam": 1},), "", True),
     }
-    monkeypatch.setattr("lspin.training.MIN_STEPS", 20)
 
     def searches():
         done = run(models, data, n_repeats=1, memory=memory, verbose=0).scores
@@ -238,7 +246,8 @@ def test_other_training_makes_only_lspin_search_anew(tmp_path, one_process, monk
 
     before = searches()
     assert searches() == before
-    monkeypatch.setattr("lspin.training.MIN_STEPS", 21)
+    longer = clone(SMALL).set_params(recipe=Recipe(min_steps=21))
+    models["LSPIN"] = replace(models["LSPIN"], estimator=longer)
     after = searches()
     assert after["logistic"] == before["logistic"]
     assert not set(after["LSPIN"]) & set(before["LSPIN"])

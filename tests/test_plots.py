@@ -14,8 +14,9 @@ import matplotlib.pyplot as plt  # noqa: E402
 
 from lspin.data import load_cells, load_spikes  # noqa: E402
 from lspin.data.tables import CLASSES, HUMAN_CLASSES  # noqa: E402
+from lspin.evaluate import expected_calibration_error  # noqa: E402
 from lspin.features import ReleasedFeatures  # noqa: E402
-from lspin.plots import (  # noqa: E402
+from lspin.show import (
     CLASS_COLORS,
     CLASS_MARKERS,
     plot_by_class,
@@ -25,7 +26,6 @@ from lspin.plots import (  # noqa: E402
     plot_scatter,
     plot_score_by_gates,
 )
-from lspin.scores import expected_calibration_error  # noqa: E402
 
 # Machado, Oliveira & Fernandes (2009), severity 1, on linear RGB.
 VISION = {
@@ -192,29 +192,27 @@ def test_reliability_shows_the_calibration_error():
 
 
 def test_score_by_gates_puts_each_model_where_it_belongs():
-    f1 = {
-        "LSPIN": (0.82, 20.0),
-        "LSPIN, at most 5 open gates": (0.81, 4.0),
-        "LSPIN, lam=4.0": (0.79, 3.0),
-        "LSPIN, lam=0.0": (0.83, 38.0),
-        "LSPIN, lam=0.0, max_open=5": (0.805, 5.0),
-        "RBF-SVM": (0.818, np.nan),
-        "MLP": (0.817, np.nan),
-    }
+    names = ["model", "rule", "lam", "max_open", "macro_f1", "open_gates"]
     rows = [
-        {"model": name, "repeat": 0, "fold": k, "macro_f1": f + (-1) ** k / 100, "open_gates": n}
-        for name, (f, n) in f1.items()
-        for k in (0, 1)
+        ("LSPIN", "best", 1.0, None, 0.82, 20.0),
+        ("LSPIN", "few gates", 4.0, None, 0.81, 4.0),
+        ("LSPIN", "each setting", 4.0, None, 0.79, 3.0),
+        ("LSPIN", "each setting", 0.0, None, 0.83, 38.0),
+        ("LSPIN", "each setting", 0.0, 5.0, 0.805, 5.0),
+        ("RBF-SVM", "best", None, None, 0.818, np.nan),
+        ("MLP", "best", None, None, 0.817, np.nan),
     ]
-    fig = plot_score_by_gates(pd.DataFrame(rows), 41, "Source: a test")
+    mean = pd.DataFrame(rows, columns=names).assign(repeat=0)
+    folds = [mean.assign(fold=k, macro_f1=mean["macro_f1"] + (-1) ** k / 100) for k in (0, 1)]
+    fig = plot_score_by_gates(pd.concat(folds), 41, "Source: a test")
     (ax,) = fig.axes
     lines = {line.get_label(): line for line in ax.get_lines()}
     np.testing.assert_allclose(lines["LSPIN, each lambda"].get_xdata(), [3, 38])
     np.testing.assert_allclose(lines["LSPIN, each budget"].get_xydata(), [[5, 0.805]])
     assert lines["LSPIN"].get_ydata() == pytest.approx([0.82])
-    assert [lines[name].get_marker() for name in list(f1)[:2]] == ["*", "D"]
-    assert lines["LSPIN, at most 5 open gates"].get_xdata() == pytest.approx([4])
-    assert not {"RBF-SVM", "LSPIN, lam=4.0"} & lines.keys()
+    assert [lines[name].get_marker() for name in ("LSPIN", "LSPIN, few gates")] == ["*", "D"]
+    assert lines["LSPIN, few gates"].get_xdata() == pytest.approx([4])
+    assert "RBF-SVM" not in lines
     heights = {text.get_text(): text.get_position()[1] for text in ax.texts}
     assert heights["MLP"] == pytest.approx(0.817)
     assert heights["RBF-SVM"] > 0.818  # moved up, so that the labels can be read

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from lspin.recovery import METHODS, Answer, recovery, run, selection_scores
-from lspin.synthetic import PROBLEMS, Problem
+from lspin.explain import METHODS, PROBLEMS, Answer, Problem, recovery, selection_scores
+from lspin.studies import run
 
 RELEVANT = np.array([[1, 1, 0, 0], [0, 0, 1, 0], [0, 1, 1, 1]], dtype=bool)
 

@@ -5,13 +5,8 @@ import pytest
 from scipy import stats
 from sklearn.metrics import brier_score_loss, recall_score
 
-from lspin.scores import (
-    brier_score,
-    corrected_t_test,
-    expected_calibration_error,
-    one_standard_error,
-    score,
-)
+from lspin.evaluate import brier_score, corrected_t_test, expected_calibration_error, score
+from lspin.model import one_standard_error
 
 CLASSES = ["a", "b", "c"]
 

@@ -5,11 +5,12 @@ import pandas as pd
 import pytest
 
 from lspin import LSPINClassifier, load_cells
-from lspin.explain import HeldOut, feature_groups, train_on
-from lspin.stability import (
+from lspin.explain import (
     STRONGEST,
+    HeldOut,
     agreement,
     draw_donors,
+    feature_groups,
     jaccard,
     jaccard_by_size,
     nearest,
@@ -19,6 +20,7 @@ from lspin.stability import (
     stability,
     strongest_sets,
     to_groups,
+    train_on,
 )
 
 

@@ -1,8 +1,5 @@
 """The recorded studies: the right cells, the right inputs, and their provenance."""
 
-import json
-from pathlib import Path
-
 import numpy as np
 import pandas as pd
 import pytest
@@ -11,17 +8,20 @@ from sklearn.dummy import DummyClassifier
 from sklearn.linear_model import LogisticRegression
 
 from lspin import load_cells, load_spikes
-from lspin.baselines import Contender
 from lspin.data import COHORTS
-from lspin.evaluation import read_results, write_results
+from lspin.evaluate import Contender, contenders
 from lspin.features import model_inputs
 from lspin.studies import (
     N_COMPONENTS,
     STUDIES,
+    check_study,
+    cohort_tables,
     evaluate,
-    results_file,
-    study,
+    paper_tables,
+    read_results,
+    waveform_tables,
     with_and_without_waveform,
+    write_results,
 )
 
 
@@ -46,11 +46,12 @@ def test_results_say_where_they_come_from(cells, tmp_path):
     tables["other"] = (cells.select(cells.y != "Vip+"), model_inputs(cells.X))
     results = evaluate(tables, models=quick_models, n_repeats=2, verbose=0)
     write_results(results, tmp_path / "results.json")
-    scores, about = read_results(tmp_path / "results.json")
+    found, about = read_results(tmp_path / "results.json")
+    scores = found["scores"]
     assert len(scores) == 2 * 2 * 2 * 5 and scores["accuracy"].between(0, 1).all()
     assert "SYNTHETIC" in about["banner"] and "200 mouse cells" in about["banner"]
-    assert [table["cells"] for table in about["tables"].values()] == [200, 160]
-    assert about["tables"]["one"]["source"] == "twin" and about["tables"]["one"]["provenance"]
+    assert [table["cells"] for table in about["cells"].values()] == [200, 160]
+    assert about["cells"]["one"]["source"] == "twin" and about["cells"]["one"]["provenance"]
     assert about["versions"]["torch"] and about["seeds"] == [0, 1]
     assert about["search_spaces"]["logistic"] == ["C=0.01", "C=0.3"]
     assert about["compute_time_s"] > 0 and about["wall_time_s"] > 0
@@ -61,18 +62,19 @@ def test_results_say_where_they_come_from(cells, tmp_path):
     guesses = scores[(scores["model"] == "guess") & (scores["table"] == "one")]
     repeats = guesses.groupby("repeat")["log_loss"].apply(list)
     assert repeats[0] != repeats[1]
-    calibration = pd.DataFrame(about["calibration"])
+    calibration = found["calibration"]
     assert len(calibration) == 2 * 2 * 2
     logistic = scores[scores["model"] == "logistic"].groupby(["table", "repeat"])["ece"].mean()
     pooled = calibration[calibration["model"] == "logistic"].set_index(["table", "repeat"])["ece"]
     assert (pooled < logistic).all()
 
 
-def test_no_cell_is_in_the_results(cells):
+def test_no_cell_is_in_the_results(cells, tmp_path):
     results = evaluate(
         {"one": (cells, model_inputs(cells.X))}, models=quick_models, n_repeats=1, verbose=0
     )
-    text = json.dumps(results)
+    write_results(results, tmp_path / "results.json")
+    text = (tmp_path / "results.json").read_text()
     assert not [cell for cell in cells.X.index if str(cell) in text]
 
 
@@ -110,45 +112,46 @@ def test_cells_without_a_spike_take_part_in_neither_table(cells):
         assert set(table.X.index) == set(some)
 
 
-def test_unknown_studies_and_models_are_named():
-    with pytest.raises(ValueError, match="one of paper, allen, waveform, cohorts, got 'human'"):
-        study("human")
-    with pytest.raises(ValueError, match=r"No such models: \['SVM'\]; there are: LSPIN, "):
-        study("paper", models=["SVM", "MLP"])
+@pytest.mark.parametrize(
+    ("study", "message"),
+    [
+        ({"name": "human"}, "one of paper, positive, .*, got 'human'"),
+        ({"name": "paper", "models": ["SVM", "MLP"]}, r"no models \['SVM'\], only LSPIN, "),
+        ({"name": "paper", "n_repeats": 0}, "at least one repeat, got 0"),
+        ({"name": "synthetic", "models": ["LSPIN"]}, "synthetic has no models to choose from"),
+        ({"name": "explanations", "n_repeats": 2}, "explanations has no repeats"),
+    ],
+)
+def test_what_a_study_cannot_do_is_refused_before_it_runs(study, message):
+    with pytest.raises(ValueError, match=message):
+        check_study(**study)
+
+
+def test_a_missing_library_is_named(monkeypatch):
+    monkeypatch.setattr("lspin.studies.registry.find_spec", lambda name: None)
+    with pytest.raises(ImportError, match="explanations needs shap and captum"):
+        check_study("explanations")
+
+
+def test_the_registry_names_the_contenders():
+    assert set(STUDIES["paper"].models) == set(contenders())
 
 
 @pytest.mark.parametrize(
-    ("what", "cells"),
+    ("tables_of", "cells"),
     [
-        ("paper", {"paper": 1382}),
-        ("allen", {"allen": 1750}),
-        ("waveform", {"features": 1452, "features and waveform": 1452}),
-        ("cohorts", {"positive": 1750, "paper": 1612, "all": 1855}),
+        (paper_tables, {"paper": 1382}),
+        (lambda: cohort_tables("positive"), {"positive": 1750}),
+        (waveform_tables, {"features": 1452, "features and waveform": 1452}),
+        (cohort_tables, {"positive": 1750, "paper": 1612, "all": 1855}),
     ],
 )
-def test_every_study_is_of_the_recorded_cells(real_data, monkeypatch, what, cells):
+def test_every_study_is_of_the_recorded_cells(real_data, monkeypatch, tables_of, cells):
     monkeypatch.setenv("LSPIN_DATA_DIR", str(real_data))
-    monkeypatch.setattr("lspin.studies.contenders", lambda seed=0: quick_models(seed))
-    monkeypatch.setattr("lspin.studies._FEW_MODELS", {what: ["guess"]})
-    results = study(what, n_repeats=1, verbose=0)
-    assert {name: table["cells"] for name, table in results["tables"].items()} == cells
-    assert {row["model"] for row in results["scores"]} == {"guess"}
-    assert results["study"] == STUDIES[what]
-    for name, table in results["tables"].items():
-        assert table["source"] in ("paper", "allen") and table["provenance"]["tables"]
-        assert table["cohort"] == (name if what == "cohorts" else table["cohort"]) in COHORTS
-    if what == "waveform":
-        assert "spikes.npz" in results["tables"]["features and waveform"]["provenance"]["tables"]
-
-
-def test_make_results_runs_every_study():
-    makefile = (Path(__file__).parents[1] / "Makefile").read_text()
-    for what in STUDIES:
-        assert f"$(EVALUATE) {what} lspin/studies/results/" in makefile
-
-
-def test_recorded_results_are_found_by_name():
-    scores, about = read_results(results_file("positive"))
-    assert about["study"] == STUDIES["allen"] and "LSPIN" in set(scores["model"])
-    with pytest.raises(ValueError, match=r"one of \['ablation', .*'waveform'\], got 'papers'"):
-        results_file("papers")
+    tables = tables_of()
+    assert {name: len(table) for name, (table, _) in tables.items()} == cells
+    for name, (table, inputs) in tables.items():
+        assert table.source in ("paper", "allen") and table.provenance["tables"]
+        assert table.cohort == (name if name in COHORTS else table.cohort)
+        assert np.isfinite(inputs.fit_transform(table.X).to_numpy()).all()
+        assert ("spikes.npz" in table.provenance["tables"]) == (name == "features and waveform")

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from lspin.synthetic import PROBLEMS, SWITCH, SYN_CASES
+from lspin.explain import PROBLEMS, SWITCH, SYN_CASES
 
 WIDTH = {"linear_groups": 6, "e5": 21, **{name: 11 for name in SYN_CASES}}
 LEAST = {"linear_groups": 4, "e5": 21, **{name: 11 for name in SYN_CASES}}

@@ -3,7 +3,7 @@
 import joblib
 import torch
 
-from lspin import threads
+from lspin.model import threads
 
 
 def test_a_users_joblib_setting_wins():

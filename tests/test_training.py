@@ -7,22 +7,20 @@ import pytest
 import torch
 from scipy.stats import norm
 
-from lspin.gates import SIGMA, gate_values
-from lspin.network import PackedLSPIN
-from lspin.training import (
-    BUDGET_STEPS,
-    LABEL_SMOOTHING,
-    MIN_STEPS,
+from lspin.model import (
+    SIGMA,
     Member,
+    PackedLSPIN,
     Recipe,
     classification_loss,
     fit_members,
     fit_pack,
+    gate_values,
     objective,
     regression_loss,
 )
 
-SHORT = Recipe(n_steps=60)  # enough where two trainings are compared
+SHORT = Recipe(n_steps=60, mixup=0.0)  # enough where two trainings are compared
 
 
 @pytest.fixture
@@ -68,17 +66,16 @@ def test_a_pack_equals_separate_fits(problem, recipe):
 
 
 def test_a_budget_takes_more_steps_unless_told_otherwise():
-    assert Recipe().steps(100) == MIN_STEPS < Recipe(max_open=2.0).steps(100) == BUDGET_STEPS
+    assert Recipe().steps(100) == 300 < Recipe(max_open=2.0).steps(100) == 1000
     assert Recipe(max_open=2.0, n_steps=7).steps(100) == 7
-    assert Recipe().steps(10**6) > MIN_STEPS
+    assert Recipe().steps(10**6) == 5 * 10**6 // 128
 
 
-def test_cutting_into_packs_changes_nothing(problem, monkeypatch):
+def test_cutting_into_packs_changes_nothing(problem):
     x, target, members = problem
     whole = fit_pack(x, target, members, n_outputs=2, recipe=SHORT)
-    monkeypatch.setattr("lspin.training.PACK_SIZE", 2)
-    cut = fit_members(x, target, members, n_outputs=2, recipe=SHORT)
-    assert cut.n_members == 3 and not cut.training
+    cut = fit_members(x, target, members, n_outputs=2, recipe=SHORT, pack_size=2)
+    assert cut.n_members == 3
     torch.testing.assert_close(cut(x)[0], whole(x)[0], atol=1e-6, rtol=1e-6)
 
 
@@ -92,7 +89,7 @@ def test_a_larger_lambda_opens_fewer_gates(problem):
     x, target, members = problem
     train, valid = members[0].train, members[0].valid
     path = [Member(train, valid, lam, seed=5) for lam in (0.0, 0.3, 1.0)]
-    _, mu = fit_pack(x, target, path, n_outputs=2)(x)
+    _, mu = fit_pack(x, target, path, n_outputs=2, recipe=Recipe(mixup=0.0))(x)
     n_open = (gate_values(mu) > 0).sum(dim=(1, 2))
     assert n_open[0] > n_open[1] > n_open[2]
 
@@ -131,8 +128,8 @@ def test_losses_match_their_definitions():
     target = torch.tensor([[0, 1, 2, 1, 0], [2, 2, 1, 0, 1]])
     log_p = logits.log_softmax(dim=2)
     of_label = -log_p.gather(2, target[..., None]).squeeze(2)
-    expected = (1 - LABEL_SMOOTHING) * of_label - LABEL_SMOOTHING * log_p.mean(dim=2)
-    torch.testing.assert_close(classification_loss(logits, target), expected)
+    expected = (1 - 0.2) * of_label - 0.2 * log_p.mean(dim=2)
+    torch.testing.assert_close(classification_loss(logits, target, 0.2), expected)
     values = logits[..., :1]
     torch.testing.assert_close(
         regression_loss(values, target.float()), (values[..., 0] - target) ** 2
@@ -146,34 +143,34 @@ def small_objective():
     network = PackedLSPIN(6, 3, seeds).double()
     generator = torch.Generator().manual_seed(0)
     with torch.no_grad():  # gates of all kinds: closed, between, and fully open
-        for parameter in network.gating.parameters():
+        for parameter in network.gate_layers.parameters():
             parameter.add_(
                 0.5 * torch.randn(parameter.shape, dtype=torch.float64, generator=generator)
             )
     x = torch.randn(2, 30, 6, dtype=torch.float64, generator=generator)
     lam = torch.tensor([0.3, 2.0], dtype=torch.float64)
 
-    def value(target: torch.Tensor) -> torch.Tensor:
+    def value(target: torch.Tensor, **settings) -> torch.Tensor:
         for seed, stream in zip(seeds, network.generators, strict=True):
             stream.manual_seed(seed)  # the same noise every time
-        return objective(network, x, target, lam).mean()
+        return objective(network, x, target, lam, **settings).mean()
 
     return network, x, lam, value
 
 
 @pytest.mark.parametrize("task", ["classification", "regression"])
-@pytest.mark.parametrize("training", [True, False])
-def test_gradient_of_the_objective_matches_finite_differences(small_objective, task, training):
+@pytest.mark.parametrize("stage", [Recipe().stage(0.5, 6), None], ids=["training", "inference"])
+def test_gradient_of_the_objective_matches_finite_differences(small_objective, task, stage):
     network, _, _, value = small_objective
     generator = torch.Generator().manual_seed(1)
     if task == "classification":
         target = torch.randint(3, (2, 30), generator=generator)
     else:
         target = torch.randn(2, 30, dtype=torch.float64, generator=generator)
-        network.predictor[-1].weight.data = network.predictor[-1].weight.data[..., :1]
-        network.predictor[-1].bias.data = network.predictor[-1].bias.data[..., :1]
-    network.train(training)
-    value(target).backward()
+        last = network.predictor_layers[-1]
+        last.weight.data, last.bias.data = last.weight.data[..., :1], last.bias.data[..., :1]
+    settings = {"task": task, "stage": stage}
+    value(target, **settings).backward()
     step = 1e-6
     for parameter in filter(lambda p: p.requires_grad, network.parameters()):
         direction = torch.randn(parameter.shape, dtype=torch.float64, generator=generator)
@@ -183,7 +180,7 @@ def test_gradient_of_the_objective_matches_finite_differences(small_objective, t
         for sign in (1, -1):
             with torch.no_grad():
                 parameter.add_(sign * step * direction)
-                around.append(value(target))
+                around.append(value(target, **settings))
                 parameter.sub_(sign * step * direction)
         difference = (around[0] - around[1]) / (2 * step)
         torch.testing.assert_close(difference, slope, atol=1e-7, rtol=1e-4)
@@ -191,11 +188,13 @@ def test_gradient_of_the_objective_matches_finite_differences(small_objective, t
 
 def test_objective_is_the_loss_plus_lambda_times_the_mean_open_probability(small_objective):
     network, x, lam, _ = small_objective
-    network.eval()
     target = torch.randint(3, (2, 30), generator=torch.Generator().manual_seed(1))
     with torch.no_grad():
         logits, mu = network(x)
         cost = objective(network, x, target, lam)
     share = norm.cdf((mu.numpy() + 0.5) / SIGMA).mean(axis=2)
-    expected = classification_loss(logits, target).numpy() + lam[:, None].numpy() * share
+    expected = (
+        classification_loss(logits, target, network.recipe.label_smoothing).numpy()
+        + lam[:, None].numpy() * share
+    )
     np.testing.assert_allclose(cost.numpy(), expected, atol=1e-8)

@@ -4,13 +4,13 @@ from pathlib import Path
 
 import matplotlib.pyplot as plt
 
-from lspin.evaluation import intervals, read_results, summary
-from lspin.plots import name_source
-from lspin.studies import results_file
+from lspin.evaluate import intervals, named_by_rule, summary
+from lspin.show import name_source
+from lspin.studies import read_results, results_file
 
 SHOWN = {
     "LSPIN": "LSPIN",
-    "LSPIN, at most 5 open gates": "LSPIN, about 5 open gates",
+    "LSPIN, few gates": "LSPIN, about 5 open gates",
     "RBF-SVM": "support vector machine",
     "random forest": "random forest",
     "LightGBM": "gradient boosting (LightGBM)",
@@ -23,7 +23,8 @@ SHOWN = {
 
 def main() -> None:
     """Write ``summary.svg`` beside this file."""
-    scores, about = read_results(results_file("positive"))
+    tables, about = read_results(results_file("positive"))
+    scores = named_by_rule(tables["scores"])
     table = intervals(scores)["macro_f1"].loc[list(SHOWN)].sort_values("mean")
     gates = summary(scores)["open_gates"]
 

@@ -52,7 +52,7 @@ from sklearn.svm import SVC
 from lspin import load_cells
 from lspin.data import COHORTS, CRE_LINE_CLASS, data_dir
 from lspin.features import FEATURES, model_inputs
-from lspin.plots import name_source, plot_scatter
+from lspin.show import name_source, plot_scatter
 
 pd.set_option("display.max_colwidth", None)  # show long texts in full
 

@@ -53,7 +53,7 @@ from sklearn.svm import SVC
 
 from lspin import load_cells, load_spikes
 from lspin.features import FEATURES, ReleasedFeatures, measure_spike, measure_spikes, model_inputs
-from lspin.plots import CLASS_COLORS, name_source, plot_by_class, plot_median_spikes
+from lspin.show import CLASS_COLORS, name_source, plot_by_class, plot_median_spikes
 
 pd.set_option("display.max_colwidth", None)  # show long texts in full
 

@@ -55,15 +55,28 @@ from sklearn.model_selection import train_test_split
 from sklearn.pipeline import make_pipeline
 
 from lspin import LSPINClassifier, load_cells, lspin_path
-from lspin.baselines import baselines
-from lspin.evaluation import donor_folds, fit_grouped, open_gates, read_results, summary
+from lspin.data import donor_folds
+from lspin.evaluate import (
+    chosen_by,
+    expected_calibration_error,
+    fit_grouped,
+    open_gates,
+    quick_rivals,
+    summary,
+)
 from lspin.features import model_inputs
-from lspin.gates import SIGMA, gate_values, open_probability, sample_gates
-from lspin.network import PackedLSPIN, mixed
-from lspin.plots import name_source, plot_path, plot_reliability
-from lspin.scores import expected_calibration_error, one_standard_error
-from lspin.studies import authors_table, results_file
-from lspin.training import LABEL_SMOOTHING, MIXUP, RAMP, objective
+from lspin.model import (
+    SIGMA,
+    PackedLSPIN,
+    Recipe,
+    gate_values,
+    mixed,
+    objective,
+    open_probability,
+    sample_gates,
+)
+from lspin.show import name_source, plot_path, plot_reliability
+from lspin.studies import authors_table, read_results, results_file
 
 cells = load_cells()
 print(cells.banner())
@@ -150,18 +163,19 @@ generator = torch.Generator().manual_seed(0)
 x = torch.randn(4, 6, generator=generator)  # four cells, six measurements
 label = torch.tensor([0, 2, 1, 0])
 lam = 0.5
-network = PackedLSPIN(n_features=6, n_outputs=3, seeds=[1]).eval()  # eval: no noise
+network = PackedLSPIN(n_features=6, n_outputs=3, seeds=[1])
+smoothing = network.recipe.label_smoothing
 
 mu = network.gate_locations(x[None])
 z = torch.clamp(mu + 0.5, 0, 1)
 log_p = network.predict_gated(x * z)[0].log_softmax(dim=1)
 one_hot = torch.nn.functional.one_hot(label, 3)
-smooth = (1 - LABEL_SMOOTHING) * one_hot + LABEL_SMOOTHING / 3
+smooth = (1 - smoothing) * one_hot + smoothing / 3
 by_hand = -(smooth * log_p).sum(dim=1) + lam * torch.special.ndtr((mu + 0.5) / SIGMA)[0].mean(dim=1)
 
 package = objective(network, x, label[None], torch.tensor([lam]))[0]
 torch.testing.assert_close(by_hand, package)
-pd.DataFrame({"by hand": by_hand.detach(), "lspin.training.objective": package.detach()})
+pd.DataFrame({"by hand": by_hand.detach(), "lspin.model.objective": package.detach()})
 
 # %% [markdown]
 # A training step moves every weight a little against the gradient of this number. Plain gradient
@@ -170,7 +184,7 @@ pd.DataFrame({"by hand": by_hand.detach(), "lspin.training.objective": package.d
 
 # %%
 before = by_hand.mean()
-weights = [weight for weight in network.parameters() if weight.requires_grad]
+weights = list(network.parameters())
 gradients = torch.autograd.grad(before, weights)
 with torch.no_grad():
     for weight, gradient in zip(weights, gradients, strict=True):
@@ -201,12 +215,14 @@ print(f"objective before the step: {before:.3f}, after: {after:.3f}")
 # to choose for them.
 
 # %% mystnb={"image": {"alt": "Left: the price of an open gate as a share of lambda rises along a straight line and stays at 1 for the last part of the steps. Right: histogram of the larger share in a mixture of two cells; all shares from 0.5 to 1 are equally frequent."}}
+recipe = Recipe()  # every setting of a training
 done = np.linspace(0, 1, 200)
-share = np.random.default_rng(0).beta(MIXUP, MIXUP, 20_000)
+price = [recipe.stage(share, n_features=42).price for share in done]
+share = np.random.default_rng(0).beta(recipe.mixup, recipe.mixup, 20_000)
 share = np.maximum(share, 1 - share)
 
 fig, (left, right) = plt.subplots(1, 2, figsize=(8, 2.8), layout="constrained")
-left.plot(done, np.minimum(1, done / RAMP), color="black")
+left.plot(done, price, color="black")
 left.set(xlabel="share of the training that is done", ylabel="price / lambda")
 right.hist(share, bins=25, weights=np.full(share.shape, 1 / share.size), color="0.4")
 right.set(xlabel="share of the larger part", ylabel="share of mixtures")
@@ -281,12 +297,11 @@ def draw(path):
 
 picture = display(display_id=True)
 path = lspin_path(
+    make_pipeline(model_inputs(cells.X), LSPINClassifier(n_members=2, random_state=0)),
     cells.X.iloc[train],
     cells.y.iloc[train],
-    lams=(0.0, 1.0, 2.0, 4.0, 8.0),
     groups=cells.donors.iloc[train],
-    inputs=model_inputs(cells.X),
-    n_members=2,
+    lams=(0.0, 1.0, 2.0, 4.0, 8.0),
     n_folds=3,
     on_fold=lambda path: picture.update(draw(path)),
 )
@@ -305,9 +320,7 @@ path.summary().round(3)
 # within one standard error of the best: as few gates as possible, at no loss that we could tell.
 
 # %%
-by_rule = one_standard_error(
-    {lam: fold_scores.tolist() for lam, fold_scores in path.scores.groupby("lam")["macro_f1"]}
-)
+by_rule = path.one_standard_error()
 at_rule = path.summary().loc[by_rule]
 print(
     f"The rule takes lambda {by_rule:g}: {at_rule['open_gates']:.0f} of {n_inputs} gates open, "
@@ -486,7 +499,7 @@ print(f"{len(score_rows)} test cells; accuracy of one honest run", interval(n_ri
 # changes.
 
 # %% mystnb={"image": {"alt": "Histogram of the accuracy of one support vector machine on thirty random splits; it spreads over several percent. A vertical line marks the split with seed 1."}}
-machine = baselines()["RBF-SVM"].estimator  # without the fits behind its probabilities
+machine = quick_rivals()["RBF-SVM"].estimator  # without the fits behind its probabilities
 by_seed = []
 for seed in range(1, 31):
     fit_rows, seed_rows = random_split(seed)
@@ -527,8 +540,8 @@ pairs = np.corrcoef(is_right)[np.triu_indices(len(is_right), 1)]
 measured = pairs.mean()
 print(f"correlation between two networks in which cells are right: {measured:.2f}")
 
-recorded, about = read_results(results_file("paper"))
-p_true = summary(recorded).loc["LSPIN", "accuracy"]
+tables, about = read_results(results_file("paper"))
+p_true = summary(chosen_by(tables["scores"])).loc["LSPIN", "accuracy"]
 print("Recorded on the", about["banner"].removeprefix("Source: "))
 print(f"accuracy of LSPIN, nothing chosen on test cells: {p_true:.3f}")
 

@@ -50,19 +50,22 @@ from sklearn.model_selection import StratifiedKFold, cross_val_predict
 from sklearn.pipeline import make_pipeline
 
 from lspin import LSPINClassifier, load_cells
-from lspin.baselines import Contender, baselines, contenders, describe
-from lspin.evaluation import (
+from lspin.data import donor_folds
+from lspin.evaluate import (
+    Contender,
     compare,
+    contenders,
     cross_validate,
-    donor_folds,
+    describe,
     intervals,
-    read_results,
+    named_by_rule,
+    quick_rivals,
     summary,
 )
+from lspin.evaluate.nested import search
 from lspin.features import AUTHORS_FEATURES, ENGINEERED_FEATURES, model_inputs
-from lspin.nested import search
-from lspin.plots import name_source, plot_score_by_gates
-from lspin.studies import results_file
+from lspin.show import name_source, plot_score_by_gates
+from lspin.studies import read_results, results_file
 
 cells = load_cells()
 print(cells.banner())
@@ -89,7 +92,7 @@ pd.DataFrame(
 # folds, a small LSPIN and four rivals, all with fixed settings:
 
 # %% tags=["remove-stderr"]
-quick = baselines(random_state=0)
+quick = quick_rivals(random_state=0)
 models = {
     "LSPIN": LSPINClassifier(n_members=4, random_state=0),
     **{name: quick[name] for name in ("logistic regression", "RBF-SVM", "random forest", "MLP")},
@@ -195,7 +198,7 @@ with pd.option_context("display.max_colwidth", None):
 # chosen by three rules, all of them inside the training donors:
 #
 # - *LSPIN*: the setting of best macro F1, like every rival;
-# - *LSPIN, at most 5 open gates*: the best among those that opened no more in the inner folds (median);
+# - *LSPIN, few gates*: the best among those that opened at most five in the inner folds (median);
 # - *LSPIN, one standard error*: the largest $\lambda$ that is not clearly worse than the best
 #   ({doc}`03_training`).
 
@@ -209,47 +212,43 @@ def recorded_on(about):
 
 def read(name):
     """Read what was recorded, and say on what and how."""
-    recorded, about = read_results(results_file(name))
+    tables, about = read_results(results_file(name))
     print(recorded_on(about))
     print(f"{about['protocol']}; {about['compute_time_s'] / 3600:.1f} hours of one processor.")
-    return recorded, about
-
-
-def without_settings(recorded):
-    """Leave out the rows of single settings of LSPIN; keep what each model chose."""
-    return recorded[~recorded["model"].str.contains("=")]
+    return tables, about
 
 
 def rivals_in(recorded):
     """Summarise the models that have no gates, best first."""
-    return summary(recorded[recorded["open_gates"].isna()])
+    return summary(recorded["scores"][recorded["scores"]["open_gates"].isna()])
 
 
-def overview(recorded, about):
+def overview(recorded):
     """Make a table of all models, best first, with 95 % intervals."""
-    main = without_settings(recorded)
-    means = summary(main)
-    estimates = intervals(main).loc[means.index]
+    chosen = named_by_rule(recorded["scores"])
+    means = summary(chosen)
+    estimates = intervals(chosen).loc[means.index]
     table = pd.DataFrame(index=means.index)
     for metric in ("macro_f1", "accuracy"):
         words = "{mean:.3f} ({low:.3f} to {high:.3f})"
         table[metric] = [words.format(**row) for _, row in estimates[metric].iterrows()]
     table["log_loss"] = means["log_loss"].round(3)
-    table["calibration error"] = calibration_error(about).round(3)
+    table["calibration error"] = calibration_error(recorded).round(3)
     for name in ("open_gates", "open_gates_union"):
         table[name] = means[name].map("{:.0f}".format, na_action="ignore").fillna("all")
     table["seconds"] = means["search_s"].round(0).astype(int)
     return table
 
 
-def calibration_error(about):
+def calibration_error(recorded):
     """Return the calibration error of the pooled predictions, mean over repeats."""
-    return pd.DataFrame(about["calibration"]).groupby("model")["ece"].mean()
+    return named_by_rule(recorded["calibration"]).groupby("model")["ece"].mean()
 
 
 def ahead(recorded, model, other, metric="macro_f1"):
     """Say in a sentence which of two models is ahead, and whether that can be told."""
-    pair = recorded[recorded["model"].isin([model, other])]
+    chosen = named_by_rule(recorded["scores"])
+    pair = chosen[chosen["model"].isin([model, other])]
     e = compare(pair, model, [metric]).loc[other, metric]
     told = "this can be told apart" if e["low"] * e["high"] > 0 else "too little to tell apart"
     side = "ahead of" if e["mean"] > 0 else "behind"
@@ -261,7 +260,7 @@ def ahead(recorded, model, other, metric="macro_f1"):
 
 # %%
 paper, about_paper = read("paper")
-overview(paper, about_paper)
+overview(paper)
 
 # %% [markdown]
 # This is the table published with {cite:t}`ophir2023`. *seconds* are those of a whole search in one
@@ -270,7 +269,8 @@ overview(paper, about_paper)
 # opens. The calibration error is that of the pooled predictions of all folds.
 
 # %%
-gated = without_settings(paper).groupby("model")["open_gates"].mean().dropna().index
+everyone = named_by_rule(paper["scores"])
+gated = everyone.groupby("model")["open_gates"].mean().dropna().index
 rivals = rivals_in(paper)
 print(
     f"The best rival in macro F1 is {rivals.index[0]}, in accuracy {rivals['accuracy'].idxmax()}."
@@ -284,7 +284,7 @@ ahead(paper, "LSPIN", rivals["accuracy"].idxmax(), "accuracy")
 # corrected for their number: among so many, one below 0.05 means little.
 
 # %%
-compare(without_settings(paper)).round(3)
+compare(everyone).round(3)
 
 # %% [markdown]
 # ## What do the open gates cost?
@@ -294,12 +294,12 @@ compare(without_settings(paper)).round(3)
 # choosing on the test cells. The larger symbols were chosen inside.
 
 # %% mystnb={"image": {"alt": "Recorded macro F1 against the median number of open gates per cell: LSPIN under each lambda and each budget, the settings it chose itself, STG and LLSPIN; the rivals, which use all inputs, are marked at the right edge, the best of them by a dotted line."}}
-plot_score_by_gates(paper, len(AUTHORS_FEATURES), recorded_on(about_paper))
+plot_score_by_gates(paper["scores"], len(AUTHORS_FEATURES), recorded_on(about_paper))
 plt.show()
 
 # %%
-few, all_gates = "LSPIN, at most 5 open gates", summary(paper).loc["LSPIN"]
-sparse = summary(paper).loc[few]
+few, all_gates = "LSPIN, few gates", summary(everyone).loc["LSPIN"]
+sparse = summary(everyone).loc[few]
 print(
     f"{few}: {sparse['open_gates']:.0f} open per network, {sparse['open_gates_union']:.0f} in the "
     f"union, macro F1 {sparse['macro_f1']:.3f}; LSPIN: {all_gates['open_gates']:.0f} open, "
@@ -311,7 +311,7 @@ ahead(paper, few, "LSPIN")
 # ## Which class is hard?
 
 # %%
-recall = summary(without_settings(paper)).filter(like="recall_")
+recall = summary(everyone).filter(like="recall_")
 recall.columns = recall.columns.str.removeprefix("recall_")
 hardest, easiest = recall.mean().idxmin(), recall.mean().idxmax()
 print(
@@ -330,8 +330,7 @@ recall.round(3)
 # fitted on donors set aside, could be given to them, too.
 
 # %%
-chose = summary(without_settings(paper)).index
-calibration = calibration_error(about_paper)[chose].sort_values()
+calibration = calibration_error(paper).sort_values()
 print(f"smallest calibration error: {calibration.index[0]}, {calibration.iloc[0]:.3f}")
 place = calibration.index.get_loc("LSPIN") + 1
 print(f"LSPIN: {calibration['LSPIN']:.3f}, place {place} of {len(calibration)}")
@@ -346,7 +345,8 @@ print(f"LSPIN: {calibration['LSPIN']:.3f}, place {place} of {len(calibration)}")
 # something.
 
 # %%
-ablation, about_ablation = read_results(results_file("ablation"))
+tables, about_ablation = read_results(results_file("ablation"))
+ablation = tables["scores"]
 print(recorded_on(about_ablation))
 print(about_ablation["protocol"])
 columns = ["macro_f1", "accuracy", "ece", "open_gates", "open_gates_union"]
@@ -380,14 +380,14 @@ print(
 
 # %%
 positive, about_positive = read("positive")
-overview(positive, about_positive)
+overview(positive)
 
 # %%
 for name in ("LSPIN", few):
     ahead(positive, name, rivals_in(positive).index[0])
 
 # %% mystnb={"image": {"alt": "The same figure for the released features: recorded macro F1 against the median number of open gates per cell, with the rivals at the right edge."}}
-plot_score_by_gates(positive, len(ENGINEERED_FEATURES), recorded_on(about_positive))
+plot_score_by_gates(positive["scores"], len(ENGINEERED_FEATURES), recorded_on(about_positive))
 plt.show()
 
 # %% [markdown]
@@ -399,10 +399,10 @@ plt.show()
 
 # %%
 cohorts, about_cohorts = read("cohorts")
-by_cohort = cohorts[cohorts["model"].isin(["LSPIN", "RBF-SVM"])].pivot_table(
+by_cohort = cohorts["scores"].pivot_table(
     index="table", columns="model", values=["accuracy", "macro_f1"], sort=False
 )
-sizes = pd.DataFrame(about_cohorts["tables"]).T[["cells", "donors"]]
+sizes = pd.DataFrame(about_cohorts["cells"]).T[["cells", "donors"]]
 between_cohorts = np.ptp(by_cohort["accuracy"]["LSPIN"])
 between_models = (by_cohort["accuracy"]["LSPIN"] - by_cohort["accuracy"]["RBF-SVM"]).abs().max()
 print(
@@ -425,10 +425,9 @@ pd.concat(
 # %%
 waveform, about_waveform = read("waveform")
 gains = {}
-for name, part in waveform.groupby("model"):
-    if "=" not in name:
-        by_table = part.assign(model=part["table"])
-        gains[name] = compare(by_table, "features and waveform").loc["features"]
+for name, part in waveform["scores"].groupby("model"):
+    by_table = part.assign(model=part["table"])
+    gains[name] = compare(by_table, "features and waveform").loc["features"]
 gains = pd.DataFrame(gains).T
 told = gains["macro_f1"].query("low > 0").index
 print("models whose gain in macro F1 has an interval above 0:", "; ".join(told) or "none")
@@ -457,7 +456,7 @@ gains.round(3)
 # ```
 
 # %% tags=["hide-cell"]
-model = make_pipeline(model_inputs(cells.X), baselines()["logistic regression"])
+model = make_pipeline(model_inputs(cells.X), quick_rivals()["logistic regression"])
 ignoring = cross_val_predict(
     model, cells.X, cells.y, cv=StratifiedKFold(3, shuffle=True, random_state=0)
 )

@@ -46,16 +46,12 @@ import pandas as pd
 from sklearn.pipeline import make_pipeline
 
 from lspin import LSPINClassifier, load_cells
-from lspin.evaluation import donor_folds, fit_grouped
-from lspin.explorer import (
-    explain_cells,
-    gated_probabilities,
-    live_explorer,
-    open_gates_of,
-    static_explorer,
-)
+from lspin.data import donor_folds
+from lspin.evaluate import fit_grouped
+from lspin.explain import explain_cells, gated_probabilities, open_gates_of
 from lspin.features import FEATURES, model_inputs
-from lspin.plots import name_source
+from lspin.show import name_source
+from lspin.show.explorer import live_explorer, static_explorer
 
 cells = load_cells()
 print(cells.banner())

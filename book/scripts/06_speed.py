@@ -37,7 +37,6 @@ if not all(map(find_spec, NEEDED)):
     subprocess.run([*pip, "lspin[book,rivals]"], check=True)
 
 # %%
-import json
 import tempfile
 import time
 
@@ -46,12 +45,12 @@ import pandas as pd
 import torch
 from distributed import Client, LocalCluster
 from joblib import Memory, parallel_config
+from sklearn.pipeline import make_pipeline
 
-from lspin import load_cells, lspin_path
+from lspin import LSPINClassifier, load_cells, lspin_path
 from lspin.features import model_inputs
-from lspin.studies import results_file
-from lspin.threads import one_torch_thread
-from lspin.training import Member, fit_pack
+from lspin.model import Member, fit_pack, one_torch_thread
+from lspin.studies import read_results, results_file
 
 cells = load_cells()
 print(cells.banner())
@@ -104,7 +103,7 @@ packs.rename_axis("networks in the pack").to_frame().round(3)
 # counts processor time of one pack.
 
 # %%
-bench = json.loads(results_file("speed").read_text())
+tables, bench = read_results(results_file("speed"))
 print(f"recorded on {bench['cells']} cells, {bench['cpus']} CPUs, torch {bench['torch']}")
 undone = pd.Series(bench["one idea undone"]).drop("shipped_s")
 together = bench["two fits at once"]
@@ -154,7 +153,7 @@ pd.DataFrame(
 # one batch of each network:
 
 # %%
-sizes = pd.DataFrame(bench["scaling"]["sizes"]).set_index("cells")
+sizes = tables["scaling"].set_index("cells")
 print(f"slope of log time over log cells: {bench['scaling']['slope_fit_s']:.2f}")
 sizes.round(2)
 
@@ -170,19 +169,15 @@ sizes.round(2)
 # another; if *everything* dies, the next run goes on where the last one stopped.
 
 # %% tags=["remove-stderr"]
-settings = {
-    "groups": cells.donors,
-    "lams": (0.0, 0.5, 2.0),
-    "inputs": model_inputs(cells.X),
-    "n_members": 4,
-}
+model = make_pipeline(model_inputs(cells.X), LSPINClassifier(n_members=4, random_state=0))
+settings = {"groups": cells.donors, "lams": (0.0, 0.5, 2.0)}
 memory = Memory(tempfile.mkdtemp(), verbose=0)  # a folder that all workers can see
 with LocalCluster(
     n_workers=2, threads_per_worker=1, host="127.0.0.1", dashboard_address=None
 ) as cluster:
     with Client(cluster), parallel_config("dask"):
-        on_cluster = lspin_path(cells.X, cells.y, **settings, memory=memory)
-here = lspin_path(cells.X, cells.y, **settings)
+        on_cluster = lspin_path(model, cells.X, cells.y, **settings, memory=memory)
+here = lspin_path(model, cells.X, cells.y, **settings)
 
 # %%
 pd.testing.assert_frame_equal(on_cluster.scores, here.scores)
@@ -229,7 +224,7 @@ print(f"{torch.get_num_threads()} threads: {free:.2f} s, one thread: {single:.2f
 
 # %% tags=["hide-cell", "remove-stderr"]
 start = time.perf_counter()
-again = lspin_path(cells.X, cells.y, **settings, memory=memory)
+again = lspin_path(model, cells.X, cells.y, **settings, memory=memory)
 pd.testing.assert_frame_equal(again.scores, here.scores)
 print(f"{time.perf_counter() - start:.2f} s")
 

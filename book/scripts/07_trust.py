@@ -51,31 +51,41 @@ import numpy as np
 import pandas as pd
 
 from lspin import load_cells, load_spikes
-from lspin.card import make_card, plot_card
 from lspin.data.tables import dendrite_agrees
-from lspin.evaluation import count_open, read_results
+from lspin.evaluate import FEW
 from lspin.explain import (
+    GATES_ALONE,
+    MEAN_GATES,
     N_ALIKE,
+    NOTHING,
+    OTHER_GATES,
+    OTHER_VALUES,
+    OWN,
     SAME,
     HeldOut,
+    agreement,
     check_claims,
+    faithfulness,
     feature_groups,
+    gated,
     gated_probabilities,
     hold_out,
     inputs,
+    leakage,
+    linear_groups,
+    nearest,
     odd_cells,
+    open_sets,
+    recovery,
+    strongest_sets,
+    to_groups,
     train_on,
 )
-from lspin.explorer import live_explorer
-from lspin.faithfulness import faithfulness
 from lspin.features import FEATURES
-from lspin.leakage import GATES_ALONE, MEAN_GATES, NOTHING, OTHER_GATES, OTHER_VALUES, OWN, leakage
-from lspin.plots import name_source
-from lspin.recovery import gated, recovery
-from lspin.stability import agreement, nearest, open_sets, strongest_sets, to_groups
-from lspin.studies import results_file
-from lspin.synthetic import linear_groups
-from lspin.trust import FEW, examined, read_tables, sealed
+from lspin.model import count_open
+from lspin.show import make_card, name_source, plot_card
+from lspin.show.explorer import live_explorer
+from lspin.studies import examined, read_results, results_file, sealed
 
 cells = load_cells()
 print(cells.banner())
@@ -123,7 +133,8 @@ plt.show()
 # - **false**: which share of the features named does not matter.
 
 # %%
-made_up, about_made_up = read_results(results_file("synthetic"))
+tables, about_made_up = read_results(results_file("synthetic"))
+made_up = tables["scores"]
 print(about_made_up["protocol"])
 made_up["task"] = made_up["problem"] + ", " + made_up["d"].astype(str) + " features"
 of_task = made_up.pivot_table(["tpr", "fdr"], "task", "method", sort=False)
@@ -196,7 +207,7 @@ pd.DataFrame(
 # ones, whatever source you run this chapter on.
 
 # %%
-tables, about = read_tables(results_file("explanations"))
+tables, about = read_results(results_file("explanations"))
 recorded_on = "Recorded on the " + about["banner"].removeprefix("Source: ")
 print(recorded_on)
 for name, model in about["models"].items():

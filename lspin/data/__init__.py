@@ -11,7 +11,9 @@ Three sources return the same checked records:
     a synthetic twin of the Allen mouse cells, embedded in the package
     (:mod:`lspin.data.twin`). It needs no network and is no recording.
 
-How files come over the network is in :mod:`lspin.data.download`.
+How files come over the network is in :mod:`lspin.data.download` and :mod:`lspin.data.client`;
+what the tables mean, and the records, in :mod:`lspin.data.tables`; folds that no donor straddles
+in :mod:`lspin.data.folds`.
 """
 
 from __future__ import annotations
@@ -21,6 +23,7 @@ import warnings
 from pathlib import Path
 
 from lspin.data import allen, paper, twin
+from lspin.data.folds import donor_folds
 from lspin.data.tables import (
     CLASSES,
     COHORTS,
@@ -42,6 +45,7 @@ __all__ = [
     "Cells",
     "Spikes",
     "data_dir",
+    "donor_folds",
     "load_cells",
     "load_spikes",
 ]

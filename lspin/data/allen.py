@@ -155,7 +155,7 @@ def read_features(data_dir: Path) -> pd.DataFrame:
     Returns
     -------
     DataFrame of float64, shape (n_cells, 46)
-        :data:`~lspin.data.tables.RELEASED_FEATURES`, indexed by ``specimen_id``.
+        :data:`~lspin.data.RELEASED_FEATURES`, indexed by ``specimen_id``.
 
     Raises
     ------

@@ -149,7 +149,7 @@ def load(cohort: str, species: str, random_state: int) -> Cells:
     Parameters
     ----------
     cohort : str
-        A key of :data:`~lspin.data.tables.COHORTS`.
+        A key of :data:`~lspin.data.COHORTS`.
     species : {"mouse"}
     random_state : int
         The same seed gives the same cells.

@@ -1,0 +1,57 @@
+"""Folds that no donor straddles."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+Fold = tuple[np.ndarray, np.ndarray]
+
+
+def donor_folds(
+    y: ArrayLike, donors: ArrayLike, n_splits: int = 5, random_state: int = 0
+) -> list[Fold]:
+    """Folds stratified by class and grouped by donor.
+
+    Parameters
+    ----------
+    y : array-like, shape (n,)
+        Class of each cell.
+    donors : array-like, shape (n,)
+        Donor of each cell.
+    n_splits : int
+        Number of folds.
+    random_state : int
+        Seeds the shuffling of donors.
+
+    Returns
+    -------
+    list of (train, test)
+        Row indices; every cell is tested once and no donor is on both sides.
+
+    Raises
+    ------
+    ValueError
+        If there are fewer donors than folds.
+
+    Examples
+    --------
+    >>> from lspin import load_cells
+    >>> from lspin.data import donor_folds
+    >>> cells = load_cells("twin")
+    >>> few = cells.select(cells.X.index[::10])
+    >>> train, test = donor_folds(few.y, few.donors)[0]
+    >>> set(few.donors.iloc[train]) & set(few.donors.iloc[test])
+    set()
+    """
+    # Here, so that reading tables does not wait for scikit-learn.
+    from sklearn.model_selection import StratifiedGroupKFold
+
+    y, donors = np.asarray(y), np.asarray(donors)
+    if len(np.unique(donors)) < n_splits:
+        raise ValueError(
+            f"{n_splits} folds need at least {n_splits} donors, got {len(np.unique(donors))}; "
+            "lower n_splits or add cells from other animals."
+        )
+    folds = StratifiedGroupKFold(n_splits, shuffle=True, random_state=random_state)
+    return list(folds.split(np.zeros(len(y)), y, donors))

@@ -1,0 +1,87 @@
+"""Honest scores: no donor on both sides of a split, and an interval for every figure.
+
+``scores`` are pure functions; ``cross_validation`` scores several models on the same folds, and
+``nested`` lets each choose its settings on training donors first; ``rivals`` are the models that
+LSPIN is compared with; ``comparison`` says who is ahead, and how sure that is.
+"""
+
+from __future__ import annotations
+
+from lspin.evaluate.comparison import (
+    BEST,
+    EACH,
+    FEW,
+    METRICS,
+    ONE_STANDARD_ERROR,
+    chosen_by,
+    compare,
+    intervals,
+    named_by_rule,
+    summary,
+)
+from lspin.evaluate.cross_validation import cross_validate, fit_grouped, in_processes, open_gates
+from lspin.evaluate.nested import (
+    FEW_GATES,
+    INNER_FOLDS,
+    OUTER_FOLDS,
+    NestedScores,
+    nested_cross_validate,
+)
+from lspin.evaluate.rivals import (
+    BUDGETS,
+    LAMBDAS,
+    QUICK,
+    Contender,
+    contenders,
+    describe,
+    gated_models,
+    quick_rivals,
+    ungated_models,
+)
+from lspin.evaluate.scores import (
+    N_BINS,
+    Estimate,
+    brier_score,
+    corrected_t_test,
+    donor_interval,
+    expected_calibration_error,
+    score,
+)
+
+__all__ = [
+    "BEST",
+    "BUDGETS",
+    "EACH",
+    "FEW",
+    "FEW_GATES",
+    "INNER_FOLDS",
+    "LAMBDAS",
+    "METRICS",
+    "N_BINS",
+    "ONE_STANDARD_ERROR",
+    "OUTER_FOLDS",
+    "QUICK",
+    "Contender",
+    "Estimate",
+    "NestedScores",
+    "brier_score",
+    "chosen_by",
+    "compare",
+    "contenders",
+    "corrected_t_test",
+    "cross_validate",
+    "describe",
+    "donor_interval",
+    "expected_calibration_error",
+    "fit_grouped",
+    "gated_models",
+    "in_processes",
+    "intervals",
+    "named_by_rule",
+    "nested_cross_validate",
+    "open_gates",
+    "quick_rivals",
+    "score",
+    "summary",
+    "ungated_models",
+]

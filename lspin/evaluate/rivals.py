@@ -1,0 +1,346 @@
+"""The rival models, each with the settings it may choose from.
+
+Each is a plain estimator for standardised inputs; `lspin.evaluate` puts the same
+input pipeline in front of all of them, lets each choose its setting inside the
+training donors, and records the choice. Settings are listed from simple to flexible,
+around values that are usual for tables of this size. Every model uses one processor;
+several are fitted at once instead.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from itertools import product
+from typing import Any
+
+import pandas as pd
+from sklearn.base import ClassifierMixin, clone
+from sklearn.calibration import CalibratedClassifierCV
+from sklearn.ensemble import (
+    ExtraTreesClassifier,
+    HistGradientBoostingClassifier,
+    RandomForestClassifier,
+)
+from sklearn.linear_model import LogisticRegression
+from sklearn.multiclass import OneVsRestClassifier
+from sklearn.neural_network import MLPClassifier
+from sklearn.svm import SVC
+
+from lspin.model.estimator import LSPINClassifier
+
+LAMBDAS = (2.0, 1.0, 0.5, 0.0)
+"""The lambdas LSPIN may choose from: the more gates are closed, the simpler."""
+
+BUDGETS = (5, 10)
+"""Budgets of open gates that LSPIN may choose from."""
+
+N_MEMBERS, N_INNER = 16, 8
+"""Networks in an ensemble of the full protocol, twice the default, and in one of its inner folds,
+where settings are only compared."""
+
+QUICK = (
+    "logistic regression",
+    "RBF-SVM",
+    "random forest",
+    "histogram gradient boosting",
+    "MLP",
+)
+"""The rivals of a quick comparison; see `quick_rivals`."""
+
+
+@dataclass(frozen=True)
+class Contender:
+    """A model and the settings it may choose from.
+
+    Attributes
+    ----------
+    estimator : classifier
+        Unfitted, with settings that are reasonable if nothing is tuned.
+    space : tuple of dict
+        Settings to choose from, simplest first: parameters of `estimator` and their values.
+    note : str
+        What kind of model this is, and what limits its settings.
+    keep_all : bool
+        Record every setting, besides the chosen ones: LSPIN's scores along lambda.
+    inner : dict
+        Parameters of `estimator` in inner folds, where settings are only compared.
+
+    Examples
+    --------
+    >>> from sklearn.svm import SVC
+    >>> from lspin.evaluate import Contender
+    >>> Contender(SVC(), space=({"C": 1}, {"C": 3, "gamma": 0.01}), note="smooth").settings()
+    ['C=1', 'C=3, gamma=0.01']
+    """
+
+    estimator: ClassifierMixin
+    space: tuple[dict[str, Any], ...]
+    note: str
+    keep_all: bool = False
+    inner: dict[str, Any] = field(default_factory=dict)
+
+    def settings(self) -> list[str]:
+        """Return the settings in words, such as ``"C=3, gamma=0.01"``."""
+        return [
+            ", ".join(f"{name.rpartition('__')[2]}={value}" for name, value in setting.items())
+            for setting in self.space
+        ]
+
+
+def gated_models(random_state: int | None = 0) -> dict[str, Contender]:
+    """Return LSPIN and its two relatives, made by switches of the same network.
+
+    Parameters
+    ----------
+    random_state : int or None
+        Seeds all of them.
+
+    Returns
+    -------
+    dict of str to Contender
+        "LSPIN"; "STG", whose gates are the same for all cells; and "LLSPIN", whose predictor
+        is linear.
+
+    Examples
+    --------
+    >>> from lspin.evaluate import gated_models
+    >>> list(gated_models())
+    ['LSPIN', 'LLSPIN', 'STG']
+    """
+    budgets = tuple({"lam": 0.0, "max_open": k} for k in BUDGETS)
+    prices = tuple({"lam": lam} for lam in LAMBDAS)
+    few = ({"lam": 2.0}, {"lam": 0.5})  # each setting costs four ensembles per outer fold
+    inner = {"n_members": N_INNER}
+
+    model = LSPINClassifier(n_members=N_MEMBERS, random_state=random_state)
+    linear, everywhere = clone(model), clone(model)
+    return {
+        "LSPIN": Contender(
+            model,
+            budgets + prices,
+            "local gates, then a small network",
+            keep_all=True,
+            inner=inner,
+        ),
+        "LLSPIN": Contender(
+            linear.set_params(predictor="linear"),
+            few,
+            "local gates, then a linear predictor",
+            inner=inner,
+        ),
+        "STG": Contender(
+            everywhere.set_params(gating="global"),
+            few,
+            "the same gates for every cell, then a small network",
+            inner=inner,
+        ),
+    }
+
+
+def ungated_models(random_state: int | None = 0) -> dict[str, Contender]:
+    """Return the models that are not ours.
+
+    Parameters
+    ----------
+    random_state : int or None
+        Seeds the models that draw random numbers.
+
+    Returns
+    -------
+    dict of str to Contender
+
+    Examples
+    --------
+    >>> from lspin.evaluate import ungated_models
+    >>> models = ungated_models()
+    >>> models["LightGBM"].note
+    'boosted trees, grown leaf by leaf'
+    """
+    # Both take about a second to import, and no chapter needs them.
+    from interpret.glassbox import ExplainableBoostingClassifier
+    from lightgbm import LGBMClassifier
+
+    return {
+        **_of_scikit_learn(random_state),
+        "LightGBM": Contender(
+            LGBMClassifier(random_state=random_state, n_jobs=1, verbose=-1),
+            (
+                {"num_leaves": 5, "n_estimators": 100},
+                {"num_leaves": 8, "n_estimators": 100},
+                {"num_leaves": 8, "n_estimators": 100, "colsample_bytree": 0.3},
+                {"num_leaves": 8, "n_estimators": 150, "reg_lambda": 10.0},
+                {"num_leaves": 15, "n_estimators": 150, "colsample_bytree": 0.3},
+                {"num_leaves": 31, "n_estimators": 100},
+            ),
+            "boosted trees, grown leaf by leaf",
+        ),
+        "explainable boosting": Contender(
+            # It models no interactions where there are more than two classes. More bins than 64
+            # take longer and gained nothing on about 1100 training cells.
+            ExplainableBoostingClassifier(
+                interactions=0,
+                max_bins=64,
+                max_rounds=500,
+                outer_bags=8,
+                random_state=random_state,
+                n_jobs=1,
+            ),
+            ({"learning_rate": 0.02}, {"learning_rate": 0.05}),
+            "a sum of one boosted curve per feature; two settings only, because a fit is slow "
+            "and early stopping makes the rest of its settings matter little",
+        ),
+    }
+
+
+def contenders(random_state: int | None = 0) -> dict[str, Contender]:
+    """Return LSPIN, its relatives and all rivals; see `gated_models` and `ungated_models`.
+
+    Parameters
+    ----------
+    random_state : int or None
+        Seeds all of them.
+
+    Returns
+    -------
+    dict of str to Contender
+
+    Examples
+    --------
+    >>> from lspin.evaluate import contenders
+    >>> len(contenders())
+    12
+    """
+    return {**gated_models(random_state), **ungated_models(random_state)}
+
+
+def quick_rivals(random_state: int | None = 0) -> dict[str, ClassifierMixin]:
+    """Return a few rivals with fixed, reasonable settings, for a quick comparison.
+
+    Parameters
+    ----------
+    random_state : int or None
+        Seeds the models that draw random numbers.
+
+    Returns
+    -------
+    dict of str to estimator
+        Those named in `QUICK`, unfitted.
+
+    Examples
+    --------
+    >>> from lspin.evaluate import quick_rivals
+    >>> list(quick_rivals())[:3]
+    ['logistic regression', 'RBF-SVM', 'random forest']
+    """
+    models = _of_scikit_learn(random_state)
+    return {name: models[name].estimator for name in QUICK}
+
+
+def describe(models: Mapping[str, Contender]) -> pd.DataFrame:
+    """Return a table of the models: what each is, and the settings it may choose from.
+
+    Parameters
+    ----------
+    models : mapping of str to Contender
+
+    Returns
+    -------
+    DataFrame
+        A row per model: ``model``, ``what it is``, ``settings``.
+
+    Examples
+    --------
+    >>> from lspin.evaluate import describe, gated_models
+    >>> describe(gated_models()).loc["STG", "settings"]
+    'lam=2.0; lam=0.5'
+    """
+    rows = {
+        name: {"what it is": model.note, "settings": "; ".join(model.settings())}
+        for name, model in models.items()
+    }
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("model")
+
+
+def _of_scikit_learn(random_state: int | None) -> dict[str, Contender]:
+    return {
+        "logistic regression": Contender(
+            LogisticRegression(C=0.3, max_iter=2000),
+            tuple({"C": C} for C in (0.03, 0.1, 0.3, 1, 3)),
+            "linear, small weights (L2 penalty)",
+        ),
+        "sparse logistic regression": Contender(
+            OneVsRestClassifier(
+                LogisticRegression(l1_ratio=1, solver="liblinear", random_state=random_state)
+            ),
+            tuple({"estimator__C": C} for C in (0.1, 0.3, 1, 3)),
+            "linear, few weights (L1 penalty), one class against the rest",
+        ),
+        "RBF-SVM": Contender(
+            # C and gamma as in the first measurements of this project (book/04_baselines). The
+            # probabilities come from five further fits inside (Platt scaling).
+            CalibratedClassifierCV(SVC(C=3.0, gamma=0.01), ensemble=False),
+            tuple(
+                {"estimator__C": C, "estimator__gamma": g}
+                for C, g in product((1, 3, 10), (0.005, 0.01, 0.02))
+            ),
+            "smooth boundaries; cheap, so it may choose from most settings",
+        ),
+        "random forest": Contender(
+            RandomForestClassifier(300, random_state=random_state),
+            (
+                {"min_samples_leaf": 3},
+                {"max_features": 0.1},
+                {"max_features": "sqrt"},
+                {"max_features": "sqrt", "class_weight": "balanced_subsample"},
+            ),
+            "300 trees on resampled cells",
+        ),
+        "extra trees": Contender(
+            ExtraTreesClassifier(300, random_state=random_state),
+            (
+                {"max_features": "sqrt", "min_samples_leaf": 2},
+                {"max_features": "sqrt", "min_samples_leaf": 1},
+                {"max_features": 0.3, "min_samples_leaf": 1},
+                {
+                    "max_features": 0.3,
+                    "min_samples_leaf": 2,
+                    "class_weight": "balanced_subsample",
+                },
+                {"max_features": 0.6, "min_samples_leaf": 1},
+            ),
+            "300 trees with random thresholds",
+        ),
+        "histogram gradient boosting": Contender(
+            # Early stopping would set cells aside without regard to donors.
+            HistGradientBoostingClassifier(early_stopping=False, random_state=random_state),
+            (
+                {"max_leaf_nodes": 5},
+                {"max_leaf_nodes": 8},
+                {"max_leaf_nodes": 8, "l2_regularization": 10.0},
+                {
+                    "max_leaf_nodes": 8,
+                    "learning_rate": 0.05,
+                    "max_iter": 150,
+                    "max_features": 0.3,
+                },
+                {"max_leaf_nodes": 31},
+            ),
+            "boosted trees on binned features, 100 to 150 rounds",
+        ),
+        "MLP": Contender(
+            # Strong weight decay instead of early stopping, whose split would ignore donors; with
+            # it, ReLU networks sometimes never leave the largest class, tanh networks do.
+            MLPClassifier(
+                (64, 32), activation="tanh", alpha=3.0, max_iter=1000, random_state=random_state
+            ),
+            (
+                {"hidden_layer_sizes": (64,), "alpha": 3.0},
+                {"hidden_layer_sizes": (128,), "alpha": 3.0},
+                {"hidden_layer_sizes": (128,), "alpha": 1.0},
+                {"hidden_layer_sizes": (64, 32), "alpha": 3.0},
+                {"hidden_layer_sizes": (64, 32), "alpha": 1.0},
+            ),
+            "a plain neural network without gates",
+        ),
+    }

@@ -1,0 +1,149 @@
+"""Reasons for one cell, and whether they hold.
+
+A ``held_out`` model and its cells are what everything here starts from. ``closing`` gates says
+what a measurement did; ``reasons`` are tables of that, cell by cell. ``faithfulness``,
+``stability`` and ``leakage`` cross-examine them, ``claims`` hold them against the textbook, ``odd``
+lists cells that are unlike their class. ``groups`` are measurements that say the same thing.
+``problems`` have known reasons, and ``recovery`` is how many of these a method finds.
+"""
+
+from __future__ import annotations
+
+from lspin.explain.claims import CLAIMS, Claim, check_claims, fingerprints
+from lspin.explain.closing import effects, gated_probabilities
+from lspin.explain.faithfulness import (
+    EXPLAINERS,
+    OWN_EXPLAINERS,
+    Explainer,
+    area,
+    by_chance,
+    by_effect,
+    by_integrated_gradients,
+    by_shap,
+    by_width,
+    deletion_insertion,
+    faithfulness,
+)
+from lspin.explain.groups import SAME, feature_groups
+from lspin.explain.held_out import (
+    HeldOut,
+    gated_model,
+    hold_out,
+    inputs,
+    measured,
+    train_on,
+    without_donor_of,
+)
+from lspin.explain.leakage import (
+    ALL_VALUES,
+    GATES_ALONE,
+    MEAN_GATES,
+    NOTHING,
+    OTHER_GATES,
+    OTHER_VALUES,
+    OWN,
+    SELECTED,
+    SELECTED_BLIND,
+    leakage,
+)
+from lspin.explain.odd import N_ALIKE, odd_cells
+from lspin.explain.problems import PROBLEMS, SWITCH, SYN_CASES, Problem, e5, linear_groups, syn
+from lspin.explain.reasons import explain_cells, open_gates_of
+from lspin.explain.recovery import (
+    METHODS,
+    N_STEPS,
+    PRICE,
+    WEIGHT_DECAY,
+    Answer,
+    boosting,
+    gated,
+    l1,
+    recovery,
+    selection_scores,
+)
+from lspin.explain.stability import (
+    STRONGEST,
+    agreement,
+    draw_donors,
+    jaccard,
+    jaccard_by_size,
+    nearest,
+    open_sets,
+    refits,
+    selection_frequency,
+    stability,
+    strongest_sets,
+    to_groups,
+)
+
+__all__ = [
+    "ALL_VALUES",
+    "CLAIMS",
+    "EXPLAINERS",
+    "GATES_ALONE",
+    "MEAN_GATES",
+    "METHODS",
+    "NOTHING",
+    "N_ALIKE",
+    "N_STEPS",
+    "OTHER_GATES",
+    "OTHER_VALUES",
+    "OWN",
+    "OWN_EXPLAINERS",
+    "PRICE",
+    "PROBLEMS",
+    "SAME",
+    "SELECTED",
+    "SELECTED_BLIND",
+    "STRONGEST",
+    "SWITCH",
+    "SYN_CASES",
+    "WEIGHT_DECAY",
+    "Answer",
+    "Claim",
+    "Explainer",
+    "HeldOut",
+    "Problem",
+    "agreement",
+    "area",
+    "boosting",
+    "by_chance",
+    "by_effect",
+    "by_integrated_gradients",
+    "by_shap",
+    "by_width",
+    "check_claims",
+    "deletion_insertion",
+    "draw_donors",
+    "e5",
+    "effects",
+    "explain_cells",
+    "faithfulness",
+    "feature_groups",
+    "fingerprints",
+    "gated",
+    "gated_model",
+    "gated_probabilities",
+    "hold_out",
+    "inputs",
+    "jaccard",
+    "jaccard_by_size",
+    "l1",
+    "leakage",
+    "linear_groups",
+    "measured",
+    "nearest",
+    "odd_cells",
+    "open_gates_of",
+    "open_sets",
+    "recovery",
+    "refits",
+    "selection_frequency",
+    "selection_scores",
+    "stability",
+    "strongest_sets",
+    "syn",
+    "to_groups",
+    "train_on",
+    "without_donor_of",
+]

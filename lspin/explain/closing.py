@@ -1,0 +1,93 @@
+"""Gates closed by hand, and what that changes.
+
+A gate that is closed puts the mean of the training cells, 0 after standardising, in the place of
+a measurement. What a measurement contributed is therefore what closing its gate changes, and
+closing gates by hand is all that is done to a model.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import torch
+
+from lspin.model.estimator import LSPINClassifier, pooled_probabilities
+from lspin.model.threads import one_torch_thread
+
+
+@torch.no_grad()
+def gated_probabilities(
+    model: LSPINClassifier, Z: pd.DataFrame, keep: np.ndarray, *, regate: bool = False
+) -> np.ndarray:
+    """Class probabilities with some gates closed by hand, in every member of the ensemble.
+
+    Parameters
+    ----------
+    model : LSPINClassifier
+        Fitted.
+    Z : DataFrame, shape (n, d)
+        Cells, standardised as in `fit`.
+    keep : ndarray of bool, shape (d,) or (n, d)
+        False closes a gate; True leaves it as the model set it.
+    regate : bool, default=False
+        If False, the gating network still sees the whole cell, so the other gates stay as they
+        were. If True, it loses the measurements too, and sets all gates anew.
+
+    Returns
+    -------
+    ndarray, shape (n, n_classes)
+        Rows sum to 1; with all True, `predict_proba`.
+
+    Examples
+    --------
+    >>> from lspin import LSPINClassifier, load_cells
+    >>> from lspin.explain import gated_probabilities
+    >>> from lspin.features import model_inputs
+    >>> cells = load_cells("twin")
+    >>> few = cells.select(cells.X.index[::10])
+    >>> Z = model_inputs(few.X).fit_transform(few.X)
+    >>> model = LSPINClassifier(n_members=2, n_steps=20).fit(Z, few.y)
+    >>> without_ri = Z.columns != "ri"
+    >>> gated_probabilities(model, Z, without_ri).shape
+    (175, 5)
+    """
+    gates = 1.0 if regate else model.member_gates(Z)
+    x = torch.tensor(Z.to_numpy() * gates * keep, device=model.device)
+    with one_torch_thread():
+        logits = model.network_(x)[0] if regate else model.network_.predict_gated(x)
+    return pooled_probabilities(logits).cpu().numpy()
+
+
+def effects(model: LSPINClassifier, Z: pd.DataFrame) -> np.ndarray:
+    """How much probability each class loses when one gate alone is closed.
+
+    Parameters
+    ----------
+    model : LSPINClassifier
+        Fitted.
+    Z : DataFrame, shape (n, d)
+        Cells, standardised as in `fit`.
+
+    Returns
+    -------
+    ndarray, shape (n, d, n_classes)
+        Positive: the measurement spoke for the class. Over the classes they sum to 0.
+
+    Examples
+    --------
+    >>> from lspin import LSPINClassifier, load_cells
+    >>> from lspin.explain import effects
+    >>> from lspin.features import model_inputs
+    >>> cells = load_cells("twin")
+    >>> few = cells.select(cells.X.index[::10])
+    >>> Z = model_inputs(few.X).fit_transform(few.X)
+    >>> model = LSPINClassifier(n_members=2, n_steps=20).fit(Z, few.y)
+    >>> effects(model, Z).shape
+    (175, 42, 5)
+    """
+    probability = model.predict_proba(Z)
+    effect = np.zeros((*Z.shape, len(model.classes_)))
+    for j in np.flatnonzero(model.member_gates(Z).any(axis=(0, 1))):
+        keep = np.arange(Z.shape[1]) != j
+        effect[:, j] = probability - gated_probabilities(model, Z, keep)
+    return effect

@@ -1,0 +1,459 @@
+"""Are the reasons those of the prediction? Take measurements away and see.
+
+If the measurements named first are taken away first, the predicted class should fall fast
+(deletion); if they are put back first, it should rise fast (insertion). The orders that LSPIN,
+SHAP, integrated gradients and chance give are compared by the areas under these curves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+
+import numpy as np
+import pandas as pd
+import torch
+from scipy.integrate import trapezoid
+from tqdm import tqdm
+
+from lspin.explain.closing import gated_probabilities
+from lspin.explain.held_out import HeldOut
+from lspin.model.estimator import LSPINClassifier, pooled_probabilities
+from lspin.model.threads import one_torch_thread
+
+Explainer = Callable[[LSPINClassifier, pd.DataFrame, bool, np.random.Generator], np.ndarray]
+"""Model, cells (n, d), whether gates are set anew, random numbers -> contributions (n, d)."""
+
+
+def by_effect(
+    model: LSPINClassifier, Z: pd.DataFrame, regate: bool, rng: np.random.Generator
+) -> np.ndarray:
+    """LSPIN's own reasons: what closing the gate alone takes from the predicted class.
+
+    Parameters
+    ----------
+    model : LSPINClassifier
+        Fitted.
+    Z : DataFrame, shape (n, d)
+        Cells, standardised as in `fit`.
+    regate : bool
+        As in `lspin.explain.gated_probabilities`.
+    rng : Generator
+        Random numbers, for explainers that draw.
+
+    Returns
+    -------
+    ndarray, shape (n, d)
+        What each measurement contributed; the largest comes first.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from lspin import LSPINClassifier, load_cells
+    >>> from lspin.explain import by_effect
+    >>> from lspin.features import model_inputs
+    >>> cells = load_cells("twin")
+    >>> few = cells.select(cells.X.index[::10])
+    >>> Z = model_inputs(few.X).fit_transform(few.X)
+    >>> model = LSPINClassifier(n_members=2, n_steps=20).fit(Z, few.y)
+    >>> by_effect(model, Z[:3], False, np.random.default_rng(0)).shape
+    (3, 42)
+    """
+    every = np.arange(len(Z))
+    full = model.predict_proba(Z)
+    winner = full.argmax(axis=1)
+    contribution = np.empty(Z.shape)
+    for j in range(Z.shape[1]):
+        left = gated_probabilities(model, Z, np.arange(Z.shape[1]) != j, regate=regate)
+        contribution[:, j] = full[every, winner] - left[every, winner]
+    return contribution
+
+
+def by_width(
+    model: LSPINClassifier, Z: pd.DataFrame, regate: bool, rng: np.random.Generator
+) -> np.ndarray:
+    """How far the gate is open, and nothing else.
+
+    Parameters
+    ----------
+    model : LSPINClassifier
+        Fitted.
+    Z : DataFrame, shape (n, d)
+        Cells, standardised as in `fit`.
+    regate : bool
+        As in `lspin.explain.gated_probabilities`.
+    rng : Generator
+        Random numbers, for explainers that draw.
+
+    Returns
+    -------
+    ndarray, shape (n, d)
+        What each measurement contributed; the largest comes first.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from lspin import LSPINClassifier, load_cells
+    >>> from lspin.explain import by_width
+    >>> from lspin.features import model_inputs
+    >>> cells = load_cells("twin")
+    >>> few = cells.select(cells.X.index[::10])
+    >>> Z = model_inputs(few.X).fit_transform(few.X)
+    >>> model = LSPINClassifier(n_members=2, n_steps=20).fit(Z, few.y)
+    >>> by_width(model, Z[:3], False, np.random.default_rng(0)).shape
+    (3, 42)
+    """
+    return model.gates(Z)
+
+
+def by_chance(
+    model: LSPINClassifier, Z: pd.DataFrame, regate: bool, rng: np.random.Generator
+) -> np.ndarray:
+    """Any order.
+
+    Parameters
+    ----------
+    model : LSPINClassifier
+        Fitted.
+    Z : DataFrame, shape (n, d)
+        Cells, standardised as in `fit`.
+    regate : bool
+        As in `lspin.explain.gated_probabilities`.
+    rng : Generator
+        Random numbers, for explainers that draw.
+
+    Returns
+    -------
+    ndarray, shape (n, d)
+        What each measurement contributed; the largest comes first.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from lspin import LSPINClassifier, load_cells
+    >>> from lspin.explain import by_chance
+    >>> from lspin.features import model_inputs
+    >>> cells = load_cells("twin")
+    >>> few = cells.select(cells.X.index[::10])
+    >>> Z = model_inputs(few.X).fit_transform(few.X)
+    >>> model = LSPINClassifier(n_members=2, n_steps=20).fit(Z, few.y)
+    >>> by_chance(model, Z[:3], False, np.random.default_rng(0)).shape
+    (3, 42)
+    """
+    return rng.random(Z.shape)
+
+
+def by_shap(
+    model: LSPINClassifier, Z: pd.DataFrame, regate: bool, rng: np.random.Generator
+) -> np.ndarray:
+    """Shapley values of the predicted class, sampled by permutation with `shap` [1]_.
+
+    Parameters
+    ----------
+    model : LSPINClassifier
+        Fitted.
+    Z : DataFrame, shape (n, d)
+        Cells, standardised as in `fit`.
+    regate : bool
+        As in `lspin.explain.gated_probabilities`.
+    rng : Generator
+        Random numbers, for explainers that draw.
+
+    Returns
+    -------
+    ndarray, shape (n, d)
+        What each measurement contributed; the largest comes first.
+
+    References
+    ----------
+    .. [1] Lundberg, Lee. "A Unified Approach to Interpreting Model Predictions". NeurIPS 2017.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from lspin import LSPINClassifier, load_cells
+    >>> from lspin.explain import by_shap
+    >>> from lspin.features import model_inputs
+    >>> cells = load_cells("twin")
+    >>> few = cells.select(cells.X.index[::10])
+    >>> Z = model_inputs(few.X).fit_transform(few.X)
+    >>> model = LSPINClassifier(n_members=2, n_steps=20).fit(Z, few.y)
+    >>> by_shap(model, Z[:3], False, np.random.default_rng(0)).shape  # doctest: +SKIP
+    (3, 42)
+    """
+    import shap
+
+    winner = model.predict_proba(Z).argmax(axis=1)
+    d = Z.shape[1]
+    values = np.empty(Z.shape)
+    for i, called in enumerate(winner):
+        explainer = shap.PermutationExplainer(
+            partial(_value, model, Z.iloc[[i]], called, regate),
+            np.zeros((1, d)),  # all gates closed
+            seed=int(rng.integers(2**31)),
+        )
+        found = explainer(np.ones((1, d)), max_evals=10 * (2 * d + 1), silent=True)
+        values[i] = found.values[0]
+    return values
+
+
+def _value(
+    model: LSPINClassifier, cell: pd.DataFrame, called: int, regate: bool, keep: np.ndarray
+) -> np.ndarray:
+    """Probability of one class for one cell under many masks, shape (m,)."""
+    copies = cell.iloc[np.zeros(len(keep), dtype=int)]
+    return gated_probabilities(model, copies, keep, regate=regate)[:, called]
+
+
+def by_integrated_gradients(
+    model: LSPINClassifier, Z: pd.DataFrame, regate: bool, rng: np.random.Generator
+) -> np.ndarray:
+    """Gradients along the way from all gates closed to all as they are, with `captum` [1]_.
+
+    Parameters
+    ----------
+    model : LSPINClassifier
+        Fitted.
+    Z : DataFrame, shape (n, d)
+        Cells, standardised as in `fit`.
+    regate : bool
+        As in `lspin.explain.gated_probabilities`.
+    rng : Generator
+        Random numbers, for explainers that draw.
+
+    Returns
+    -------
+    ndarray, shape (n, d)
+        What each measurement contributed; the largest comes first.
+
+    References
+    ----------
+    .. [1] Sundararajan, Taly, Yan. "Axiomatic Attribution for Deep Networks". ICML 2017.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from lspin import LSPINClassifier, load_cells
+    >>> from lspin.explain import by_integrated_gradients
+    >>> from lspin.features import model_inputs
+    >>> cells = load_cells("twin")
+    >>> few = cells.select(cells.X.index[::10])
+    >>> Z = model_inputs(few.X).fit_transform(few.X)
+    >>> model = LSPINClassifier(n_members=2, n_steps=20).fit(Z, few.y)
+    >>> rng = np.random.default_rng(0)
+    >>> by_integrated_gradients(model, Z[:3], False, rng).shape  # doctest: +SKIP
+    (3, 42)
+    """
+    from captum.attr import IntegratedGradients
+
+    def forward(keep: torch.Tensor, z: torch.Tensor, gates: torch.Tensor) -> torch.Tensor:
+        if regate:
+            logits = model.network_(keep * z)[0]
+        else:
+            logits = model.network_.predict_gated((keep * z) * gates.transpose(0, 1))
+        return pooled_probabilities(logits)
+
+    z = torch.tensor(Z.to_numpy(), device=model.device)
+    gates = torch.tensor(model.member_gates(Z).transpose(1, 0, 2), device=model.device)
+    winner = torch.tensor(model.predict_proba(Z).argmax(axis=1), device=model.device)
+    with one_torch_thread():
+        found = IntegratedGradients(forward).attribute(
+            torch.ones_like(z), target=winner, additional_forward_args=(z, gates)
+        )
+    return found.detach().cpu().numpy()
+
+
+OWN_EXPLAINERS: dict[str, Explainer] = {
+    "effect of the gate": by_effect,
+    "width of the gate": by_width,
+    "random": by_chance,
+}
+"""Orders that need nothing but the model."""
+
+EXPLAINERS: dict[str, Explainer] = {
+    **OWN_EXPLAINERS,
+    "SHAP": by_shap,
+    "integrated gradients": by_integrated_gradients,
+}
+"""All orders that are compared; the last two need the libraries shap and captum."""
+
+
+def deletion_insertion(
+    model: LSPINClassifier, Z: pd.DataFrame, contribution: np.ndarray, *, regate: bool = False
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Close the open gates one by one, and open them alone one by one [1]_.
+
+    Parameters
+    ----------
+    model : LSPINClassifier
+        Fitted.
+    Z : DataFrame, shape (n, d)
+        Cells, standardised as in `fit`.
+    contribution : ndarray, shape (n, d)
+        What comes first: the largest. Only gates that some member opened take part.
+    regate : bool
+        As in `lspin.explain.gated_probabilities`.
+
+    Returns
+    -------
+    deletion, insertion : ndarray, shape (n, d + 1)
+        Probability of the predicted class with the first 0, 1, 2, ... gates closed, and with
+        the first 0, 1, 2, ... alone left as they were. Constant after the last open gate.
+    n_open : ndarray of int, shape (n,)
+        Number of gates that took part.
+
+    References
+    ----------
+    .. [1] Petsiuk, Das, Saenko. "RISE: Randomized Input Sampling for Explanation of Black-box
+           Models". BMVC 2018.
+
+    Examples
+    --------
+    >>> from lspin import LSPINClassifier, load_cells
+    >>> from lspin.explain import deletion_insertion
+    >>> from lspin.features import model_inputs
+    >>> cells = load_cells("twin")
+    >>> few = cells.select(cells.X.index[::10])
+    >>> Z = model_inputs(few.X).fit_transform(few.X)
+    >>> model = LSPINClassifier(n_members=2, n_steps=20).fit(Z, few.y)
+    >>> deletion, insertion, n_open = deletion_insertion(model, Z[:3], model.gates(Z[:3]))
+    >>> deletion.shape
+    (3, 43)
+    >>> bool((deletion[:, 0] == insertion[:, -1]).all())
+    True
+    """
+    is_open = model.member_gates(Z).any(axis=0)
+    winner = model.predict_proba(Z).argmax(axis=1)
+    every = np.arange(len(Z))
+    # Place of each gate in the order. Those that are closed come last and take no part.
+    place = np.argsort(np.argsort(np.where(is_open, -contribution, np.inf), axis=1), axis=1)
+    curves = np.empty((2, len(Z), Z.shape[1] + 1))
+    for t in range(Z.shape[1] + 1):
+        first = (place < t) & is_open
+        for curve, keep in zip(curves, (~first, first), strict=True):
+            curve[:, t] = gated_probabilities(model, Z, keep, regate=regate)[every, winner]
+    return curves[0], curves[1], is_open.sum(axis=1)
+
+
+def area(curve: np.ndarray, n_open: np.ndarray) -> np.ndarray:
+    """Area under each curve over the share of open gates, in [0, 1].
+
+    Parameters
+    ----------
+    curve : ndarray, shape (n, d + 1)
+        From `deletion_insertion`.
+    n_open : ndarray of int, shape (n,)
+        The curve is taken from 0 to this many gates; all of them are 1 on its axis.
+
+    Returns
+    -------
+    ndarray, shape (n,)
+        The probability itself where no gate is open.
+
+    Examples
+    --------
+    Two gates are open, and closing the first takes all that there is to lose:
+
+    >>> import numpy as np
+    >>> from lspin.explain import area
+    >>> area(np.array([[0.9, 0.1, 0.1]]), n_open=np.array([2])).round(2)
+    array([0.3])
+    """
+    return np.array(
+        [
+            trapezoid(row[: m + 1], dx=1 / m) if m else row[0]
+            for row, m in zip(curve, n_open, strict=True)
+        ]
+    )
+
+
+def faithfulness(
+    held: Sequence[HeldOut],
+    explainers: Mapping[str, Explainer] = OWN_EXPLAINERS,
+    *,
+    regate: bool = False,
+    per_class: int | None = None,
+    random_state: int = 0,
+    verbose: int = 0,
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Delete and insert measurements in the orders of several explainers.
+
+    Every explainer explains the very function that is then tested: the probability of the
+    predicted class as a function of which gates are closed.
+
+    Parameters
+    ----------
+    held : sequence of HeldOut
+        From `lspin.explain.hold_out`.
+    explainers : mapping of str to Explainer
+        The orders, such as `OWN_EXPLAINERS`.
+    regate : bool
+        As in `lspin.explain.gated_probabilities`.
+    per_class : int, optional
+        Take only so many cells called by each class in each fold; SHAP is slow.
+    random_state : int
+        Seeds the choice of cells and the explainers that draw.
+    verbose : int
+        0 is quiet, 1 shows a progress bar.
+
+    Returns
+    -------
+    areas : DataFrame
+        A row per cell and order: ``specimen_id``, ``donor``, ``class`` (the one predicted),
+        ``order``, area under the ``deletion`` curve (low is good) and under the ``insertion``
+        curve (high is good).
+    curves : DataFrame
+        By ``class``, ``order`` and ``gates`` (how many closed, or alone left): mean ``deletion``
+        and ``insertion`` probability.
+
+    Examples
+    --------
+    >>> from lspin import LSPINClassifier, load_cells
+    >>> from lspin.explain import hold_out
+    >>> from lspin.explain import by_width, faithfulness
+    >>> cells = load_cells("twin")
+    >>> few = cells.select(cells.X.index[::10])
+    >>> (held,) = hold_out(few, LSPINClassifier(n_members=2, n_steps=20), n_folds=1, verbose=0)
+    >>> areas, curves = faithfulness([held], {"width": by_width}, per_class=1)
+    >>> bool(areas["deletion"].between(0, 1).all())
+    True
+    """
+    rng = np.random.default_rng(random_state)
+    areas, curves = [], []
+    steps = [(h, name) for h in held for name in explainers]
+    chosen = {id(h): _some_of_each(h.called, per_class, rng) for h in held}
+    for h, name in tqdm(steps, desc="deletion and insertion", disable=not verbose):
+        rows = chosen[id(h)]
+        Z, called = h.Z.iloc[rows], h.called[rows]
+        contribution = explainers[name](h.model, Z, regate, rng)
+        deletion, insertion, n_open = deletion_insertion(h.model, Z, contribution, regate=regate)
+        about = {"donor": h.cells.donors.iloc[rows], "class": called, "order": name}
+        areas.append(
+            pd.DataFrame(
+                {**about, "deletion": area(deletion, n_open), "insertion": area(insertion, n_open)}
+            ).reset_index()
+        )
+        curves.append(
+            pd.DataFrame(
+                {
+                    "class": np.repeat(called, deletion.shape[1]),
+                    "order": name,
+                    "gates": np.tile(np.arange(deletion.shape[1]), len(called)),
+                    "deletion": deletion.ravel(),
+                    "insertion": insertion.ravel(),
+                }
+            )
+        )
+    by = ["class", "order", "gates"]
+    return pd.concat(areas, ignore_index=True), pd.concat(curves).groupby(by, sort=False).mean()
+
+
+def _some_of_each(
+    called: np.ndarray, per_class: int | None, rng: np.random.Generator
+) -> np.ndarray:
+    """Return rows: all, or up to `per_class` of each class, drawn at random."""
+    if per_class is None:
+        return np.arange(len(called))
+    shuffled = rng.permutation(len(called))
+    rows = [shuffled[called[shuffled] == name][:per_class] for name in np.unique(called)]
+    return np.sort(np.concatenate(rows))

@@ -1,0 +1,33 @@
+"""What was measured, and how the numbers become inputs of a model.
+
+``catalogue`` says what each feature is; ``inputs`` turns a table of features into numbers that a
+model can use; ``spike`` measures one action potential from its trace.
+"""
+
+from __future__ import annotations
+
+from lspin.features.catalogue import AUTHORS_FEATURES, FEATURES, SPIKE_CATALOGUE, Feature
+from lspin.features.inputs import (
+    ENGINEERED_FEATURES,
+    LOGGED_FEATURES,
+    STIMULUS_ONSET_S,
+    ReleasedFeatures,
+    log_heavy_tails,
+    model_inputs,
+)
+from lspin.features.spike import measure_spike, measure_spikes
+
+__all__ = [
+    "AUTHORS_FEATURES",
+    "ENGINEERED_FEATURES",
+    "FEATURES",
+    "LOGGED_FEATURES",
+    "SPIKE_CATALOGUE",
+    "STIMULUS_ONSET_S",
+    "Feature",
+    "ReleasedFeatures",
+    "log_heavy_tails",
+    "measure_spike",
+    "measure_spikes",
+    "model_inputs",
+]

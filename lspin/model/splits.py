@@ -1,0 +1,144 @@
+"""The rows that a network of an ensemble trains on, and those by which it is judged."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike
+from sklearn.model_selection import GroupKFold, KFold, StratifiedGroupKFold, StratifiedKFold
+
+from lspin.model.training import Member, Task
+
+VALID_FOLDS = 8
+"""Each member keeps one row in eight to choose its best step on."""
+
+MAX_VALID = 2048
+"""Validation rows a member looks at; more would cost time and choose no better step."""
+
+Split = tuple[np.ndarray, np.ndarray]
+
+
+def n_folds_possible(
+    target: np.ndarray, groups: ArrayLike | None, at_most: int, *, task: Task
+) -> int:
+    """Return into how many folds the rows can be cut: every class must be in each of them.
+
+    Parameters
+    ----------
+    target : ndarray, shape (n,)
+        Class indices, or values.
+    groups : array-like, shape (n,), optional
+        Donor of each row.
+    at_most : int
+        How many are wanted.
+    task : {"classification", "regression"}
+        What `target` is.
+
+    Returns
+    -------
+    int
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from lspin.model import n_folds_possible
+    >>> n_folds_possible(np.array([0, 0, 0, 1, 1]), None, 8, task="classification")
+    2
+    """
+    units = len(target) if groups is None else len(np.unique(groups))
+    if task == "classification":
+        units = min(units, int(np.bincount(target).min()))
+    return min(at_most, units)
+
+
+def shuffled_folds(
+    target: np.ndarray,
+    groups: ArrayLike | None,
+    n_folds: int,
+    rng: np.random.RandomState,
+    *,
+    task: Task,
+) -> list[Split]:
+    """Cut rows into folds, stratified by class and grouped by donor where there are any.
+
+    Parameters
+    ----------
+    target, groups, task
+        As in `n_folds_possible`.
+    n_folds : int
+        How many.
+    rng : RandomState
+        Shuffles.
+
+    Returns
+    -------
+    list of (train, test)
+        Row indices.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from lspin.model import shuffled_folds
+    >>> rng = np.random.RandomState(0)
+    >>> folds = shuffled_folds(np.array([0, 0, 1, 1]), None, 2, rng, task="classification")
+    >>> [len(test) for train, test in folds]
+    [2, 2]
+    """
+    if task == "regression":
+        splitter = KFold if groups is None else GroupKFold
+    else:
+        splitter = StratifiedKFold if groups is None else StratifiedGroupKFold
+    folds = splitter(n_folds, shuffle=True, random_state=int(rng.randint(2**31)))
+    return list(folds.split(np.zeros(len(target)), target, groups))
+
+
+def draw_members(
+    target: np.ndarray,
+    groups: ArrayLike | None,
+    n_members: int,
+    rng: np.random.RandomState,
+    *,
+    task: Task,
+) -> list[Member]:
+    """Draw the rows and the seed of each member of an ensemble.
+
+    Each keeps some rows to be judged by: stratified by class, grouped by donor where donors are
+    given, and reshuffled when the folds of one shuffle are used up. Where the data are too few to
+    set any aside, a member is judged by the rows it trains on.
+
+    Parameters
+    ----------
+    target, groups, task
+        As in `n_folds_possible`.
+    n_members : int
+        Networks in the ensemble.
+    rng : RandomState
+        Shuffles and draws.
+
+    Returns
+    -------
+    list of Member
+        With ``lam=0``.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from lspin.model import draw_members
+    >>> target, rng = np.repeat([0, 1], 40), np.random.RandomState(0)
+    >>> members = draw_members(target, None, n_members=2, rng=rng, task="classification")
+    >>> len(members[0].train), len(members[0].valid)
+    (70, 10)
+    """
+    n_folds = n_folds_possible(target, groups, VALID_FOLDS, task=task)
+    if n_folds < 2:
+        every = np.arange(len(target))
+        splits = [(every, every)] * n_members
+    else:
+        folds: list[Split] = []
+        while len(folds) < n_members:
+            folds += shuffled_folds(target, groups, n_folds, rng, task=task)
+        splits = [(train, rng.permutation(valid)[:MAX_VALID]) for train, valid in folds[:n_members]]
+    seeds = rng.randint(2**31, size=n_members)
+    return [
+        Member(train=train, valid=valid, lam=0.0, seed=int(seed))
+        for (train, valid), seed in zip(splits, seeds, strict=True)
+    ]

@@ -1,0 +1,69 @@
+"""How many processors this process really has, and threads that never wait on each other.
+
+Inside one matrix product, torch's threads wait for one another by spinning. As
+soon as another program wants the same cores (or a container's CPU quota is below
+the number of cores, as on Binder) the spinning eats the time of the thread it
+waits for, and a step takes up to a hundred times longer. So each pack is trained
+by one thread, and several packs run side by side in as many threads as there are
+processors; these never wait for each other.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from joblib import cpu_count, effective_n_jobs
+
+
+def n_workers() -> int:
+    """Return how many packs to train at once.
+
+    In this order: what the user set with ``joblib.parallel_config``; the number
+    of threads the user set for torch or with ``OMP_NUM_THREADS``; the processors
+    this process may use (affinity and container quota, as joblib counts them).
+
+    Returns
+    -------
+    int
+
+    Examples
+    --------
+    >>> from joblib import parallel_config
+    >>> from lspin.model import n_workers
+    >>> with parallel_config(backend="threading", n_jobs=3):
+    ...     n_workers()
+    3
+    """
+    configured = effective_n_jobs(None)
+    if configured > 1:
+        return configured
+    if "OMP_NUM_THREADS" in os.environ:
+        return torch.get_num_threads()
+    return min(torch.get_num_threads(), cpu_count())
+
+
+@contextmanager
+def one_torch_thread() -> Iterator[None]:
+    """Let torch use one thread in the calling thread, and restore its setting after.
+
+    Yields
+    ------
+    None
+
+    Examples
+    --------
+    >>> import torch
+    >>> from lspin.model import one_torch_thread
+    >>> with one_torch_thread():
+    ...     torch.get_num_threads()
+    1
+    """
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

@@ -1,0 +1,37 @@
+"""What people look at.
+
+``plots`` are figures that several chapters share; ``card`` is all there is to say about one cell.
+``explorer`` needs the extra ``book``, so its names are imported from `lspin.show.explorer`.
+"""
+
+from __future__ import annotations
+
+from lspin.show.card import N_GATES, N_NEIGHBOURS, Card, make_card, plot_card
+from lspin.show.plots import (
+    CLASS_COLORS,
+    CLASS_MARKERS,
+    name_source,
+    plot_by_class,
+    plot_median_spikes,
+    plot_path,
+    plot_reliability,
+    plot_scatter,
+    plot_score_by_gates,
+)
+
+__all__ = [
+    "CLASS_COLORS",
+    "CLASS_MARKERS",
+    "N_GATES",
+    "N_NEIGHBOURS",
+    "Card",
+    "make_card",
+    "name_source",
+    "plot_by_class",
+    "plot_card",
+    "plot_median_spikes",
+    "plot_path",
+    "plot_reliability",
+    "plot_scatter",
+    "plot_score_by_gates",
+]

@@ -1,0 +1,298 @@
+"""One cell's card: what it was called, through which measurements, and which cells are like it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from lspin.data.tables import Spikes
+from lspin.explain.held_out import HeldOut, inputs, measured
+from lspin.explain.reasons import explain_cells, open_gates_of
+from lspin.features.catalogue import FEATURES
+from lspin.show.plots import CLASS_COLORS, name_source
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+
+N_GATES = 10
+"""How many open gates a card lists, those with the largest effect."""
+
+N_NEIGHBOURS = 5
+"""How many similar cells a card lists."""
+
+
+@dataclass(frozen=True, eq=False)
+class Card:
+    """What there is to say about one cell. ``print(card)`` says it.
+
+    Attributes
+    ----------
+    specimen_id : int
+    label, called : str
+        The class of its Cre line, and the one that the model answered.
+    probability : Series, shape (n_classes,)
+        Of each class.
+    metadata : Series
+        Cre line, dendrite type, reporter, layer and structure.
+    gates : DataFrame, shape (n_open, 6)
+        By feature, largest effect first: as `lspin.explain.explain_cells`, and ``percentile``,
+        the share of all cells with a lower value, in percent; NaN if not measured.
+    neighbours : DataFrame, shape (n, ...)
+        By ``specimen_id``, the nearest training cells that are labelled as this one was called:
+        their metadata and ``distance``, in standard deviations, each measurement counting as
+        far as its gate is open for this cell.
+    spike_mv : Series or None
+        The cell's spike, by time from the peak in ms, if one was recorded.
+    class_spikes_mv : DataFrame
+        Spikes of the training cells that are labelled as this one was called.
+    source : str
+        Where the cells come from that the model was trained on; none of this cell's donor.
+
+    Examples
+    --------
+    >>> from lspin import LSPINClassifier, load_cells
+    >>> from lspin.explain import without_donor_of
+    >>> from lspin.show import make_card
+    >>> cells = load_cells("twin")
+    >>> few = cells.select(cells.X.index[::10])
+    >>> specimen_id = few.X.index[0]
+    >>> held = without_donor_of(few, specimen_id, LSPINClassifier(n_members=2, n_steps=20))
+    >>> card = make_card(held, specimen_id)
+    >>> card.title.startswith(f"Cell {specimen_id}: called ")
+    True
+    """
+
+    specimen_id: int
+    label: str
+    called: str
+    probability: pd.Series
+    metadata: pd.Series
+    gates: pd.DataFrame
+    neighbours: pd.DataFrame
+    spike_mv: pd.Series | None
+    class_spikes_mv: pd.DataFrame
+    source: str
+
+    @property
+    def strongest(self) -> pd.DataFrame:
+        """The `N_GATES` open gates with the largest effect, whatever its sign."""
+        largest = self.gates["effect"].abs().nlargest(N_GATES).index
+        return self.gates[self.gates.index.isin(largest)]
+
+    @property
+    def title(self) -> str:
+        """What the model answered, and what the label says."""
+        return (
+            f"Cell {self.specimen_id}: called {self.called} ({self.probability[self.called]:.0%}), "
+            f"labelled {self.label}"
+        )
+
+    def __str__(self) -> str:
+        """Write the card as text."""
+        bars = [
+            f"  {name:14} {share:4.0%}  {'#' * round(30 * share)}".rstrip()
+            for name, share in self.probability.items()
+        ]
+        head = f"  {'measurement':38} {'value':>18} {'percentile':>10} {'gate':>5} {'effect':>7}"
+        gates = [
+            f"  {FEATURES[name].label:38} {_value(name, row):>18} {_percentile(row):>10} "
+            f"{row['gate']:5.2f} {row['effect']:+7.1%}"
+            for name, row in self.strongest.iterrows()
+        ]
+        neighbours = [
+            f"  {cell}, at {row['distance']:.2f}: {_describe(row)}"
+            for cell, row in self.neighbours.iterrows()
+        ]
+        return "\n".join(
+            [
+                self.title,
+                _describe(self.metadata),
+                f"Trained without this cell's donor. {self.source}",
+                "",
+                *bars,
+                "",
+                f"{len(self.gates)} open gates; the {len(gates)} with the largest effect, which "
+                "is the probability",
+                "that the answer loses when this gate alone is closed:",
+                head,
+                *gates,
+                "",
+                f"Most similar {self.called} cells, by what the gates let through:",
+                *neighbours,
+            ]
+        )
+
+
+def make_card(held: HeldOut, specimen_id: int, spikes: Spikes | None = None) -> Card:
+    """Collect what there is to say about one held-out cell.
+
+    Parameters
+    ----------
+    held : HeldOut
+        From `without_donor_of`, or one of `lspin.explain.hold_out`.
+    specimen_id : int
+        One of its held-out cells.
+    spikes : Spikes, optional
+        Spikes of the same source.
+
+    Returns
+    -------
+    Card
+
+    Raises
+    ------
+    ValueError
+        If the cell is not among the held-out ones.
+
+    Examples
+    --------
+    >>> from lspin import LSPINClassifier, load_cells
+    >>> from lspin.explain import without_donor_of
+    >>> from lspin.show import make_card
+    >>> cells = load_cells("twin")
+    >>> few = cells.select(cells.X.index[::10])
+    >>> specimen_id = few.X.index[0]
+    >>> held = without_donor_of(few, specimen_id, LSPINClassifier(n_members=2, n_steps=20))
+    >>> make_card(held, specimen_id).neighbours.shape
+    (5, 6)
+    """
+    cell = held.cells.select([specimen_id])
+    predictions, gates = explain_cells(held.pipeline, cell.X, cell.y)
+    called = predictions["predicted"].iloc[0]
+
+    opened = open_gates_of(gates, specimen_id)
+    values = measured(held.pipeline, pd.concat([held.seen.X, held.cells.X]))[opened.index]
+    lower = (values < opened["value"]).sum() / values.notna().sum()
+    opened["percentile"] = (100 * lower).where(opened["value"].notna())
+
+    alike = held.seen.select((held.seen.y == called).to_numpy())
+    away = (inputs(held.pipeline, alike.X) - gates["z"].to_numpy()) * gates["gate"].to_numpy()
+    distance = np.sqrt((away**2).sum(axis=1)).nsmallest(N_NEIGHBOURS).rename("distance")
+
+    waveforms = pd.DataFrame() if spikes is None else spikes.waveform_mv
+    return Card(
+        specimen_id=specimen_id,
+        label=cell.y.iloc[0],
+        called=called,
+        probability=predictions.iloc[0, 2:].astype(float),
+        metadata=cell.metadata.iloc[0],
+        gates=opened,
+        neighbours=alike.metadata.loc[distance.index].join(distance),
+        spike_mv=waveforms.loc[specimen_id] if specimen_id in waveforms.index else None,
+        class_spikes_mv=waveforms[waveforms.index.isin(alike.X.index)],
+        source=held.seen.banner(),
+    )
+
+
+def plot_card(card: Card) -> Figure:
+    """Draw a card.
+
+    Parameters
+    ----------
+    card : Card
+        From `make_card`.
+
+    Returns
+    -------
+    Figure
+        Probabilities, spike and neighbours above; the open gates with the largest effect below.
+
+    Examples
+    --------
+    >>> from lspin import LSPINClassifier, load_cells
+    >>> from lspin.explain import without_donor_of
+    >>> from lspin.show import make_card, plot_card
+    >>> cells = load_cells("twin")
+    >>> few = cells.select(cells.X.index[::10])
+    >>> specimen_id = few.X.index[0]
+    >>> held = without_donor_of(few, specimen_id, LSPINClassifier(n_members=2, n_steps=20))
+    >>> fig = plot_card(make_card(held, specimen_id))
+    >>> len(fig.axes)
+    5
+    """
+    import matplotlib.pyplot as plt
+
+    fig = plt.figure(figsize=(9, 6.2), layout="constrained")
+    grid = fig.add_gridspec(2, 3, height_ratios=[1, 1.6])
+    _plot_probability(fig.add_subplot(grid[0, 0]), card)
+    _plot_spike(fig.add_subplot(grid[0, 1]), card)
+    _write_neighbours(fig.add_subplot(grid[0, 2]), card)
+    places = fig.add_subplot(grid[1, :2])
+    _plot_gates(places, fig.add_subplot(grid[1, 2], sharey=places), card)
+    fig.suptitle(f"{card.title}\n{_describe(card.metadata)}", fontsize=11)
+    name_source(fig, f"Trained without this cell's donor. {card.source}")
+    return fig
+
+
+def _plot_probability(ax: Axes, card: Card) -> None:
+    shares = card.probability.iloc[::-1]
+    ax.barh(shares.index, 100 * shares, color=[CLASS_COLORS[name] for name in shares.index])
+    ax.set(xlim=(0, 100), xlabel="probability (%)")
+
+
+def _plot_spike(ax: Axes, card: Card) -> None:
+    """Draw the cell's spike over those of the class it was called by."""
+    color = CLASS_COLORS[card.called]
+    if len(card.class_spikes_mv):
+        low, high = card.class_spikes_mv.quantile([0.1, 0.9]).to_numpy()
+        time_ms = card.class_spikes_mv.columns.to_numpy(dtype=float)
+        ax.fill_between(time_ms, low, high, color=color, alpha=0.3, lw=0, label=card.called)
+    if card.spike_mv is None:
+        ax.set_title("no spike at hand", fontsize=9)
+    else:
+        ax.plot(card.spike_mv.index, card.spike_mv, color="black", label="this cell")
+    if ax.has_data():
+        ax.legend(frameon=False, fontsize=7, loc="upper right")
+    ax.set(xlabel="time from peak (ms)", ylabel="voltage (mV)")
+
+
+def _write_neighbours(ax: Axes, card: Card) -> None:
+    rows = [
+        f"{', '.join(filter(None, [str(cell), row['structure']]))} ({row['distance']:.1f})\n"
+        f"    {row['line_name']}"
+        for cell, row in card.neighbours.iterrows()
+    ]
+    ax.set_axis_off()
+    ax.set_title(f"most similar {card.called} cells\n(and distance)", fontsize=9, loc="left")
+    ax.text(0, 1, "\n".join(rows), va="top", fontsize=7, transform=ax.transAxes)
+
+
+def _plot_gates(places: Axes, effects: Axes, card: Card) -> None:
+    """Draw where the cell stands among all cells, and what each gate did."""
+    rows = card.strongest.iloc[::-1]
+    names = [f"{FEATURES[name].label}: {_value(name, row)}" for name, row in rows.iterrows()]
+    y = np.arange(len(rows))
+    places.hlines(y, 0, 100, color="0.85")
+    places.plot(rows["percentile"], y, "o", color="black")
+    places.set_yticks(y, names, fontsize=8)
+    places.set(xlim=(-3, 103), xlabel="percentile among all cells")
+    effects.barh(y, 100 * rows["effect"], color="0.3")
+    effects.axvline(0, color="black", lw=0.8)
+    effects.tick_params(labelleft=False)
+    effects.set_xlabel("probability lost when closed\n(percentage points)")
+
+
+def _value(name: str, row: pd.Series) -> str:
+    """Write a measurement with its unit."""
+    if np.isnan(row["value"]):
+        return "not measured"
+    return f"{row['value']:.3g} {FEATURES[name].unit}".rstrip()
+
+
+def _percentile(row: pd.Series) -> str:
+    return "-" if np.isnan(row["percentile"]) else f"{row['percentile']:.0f}"
+
+
+def _describe(metadata: pd.Series) -> str:
+    """Write what is known of a cell apart from its recording."""
+    parts = [metadata["line_name"], metadata["structure"]]
+    if metadata["layer"]:
+        parts.append(f"layer {metadata['layer']}")
+    parts.append(f"{metadata['dendrite_type'] or 'unknown'} dendrites")
+    parts.append(f"reporter {metadata['reporter_status'] or 'unknown'}")
+    return ", ".join(filter(None, parts))

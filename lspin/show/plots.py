@@ -1,0 +1,438 @@
+"""Figures that several chapters share, in one set of colours.
+
+Each figure names the source of its data in small grey print, so that the synthetic twin is never
+taken for recordings. Matplotlib is imported when a figure is drawn.
+"""
+
+from __future__ import annotations
+
+import textwrap
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from lspin.data.tables import Cells, Spikes, classes_of
+from lspin.evaluate.comparison import EACH, named_by_rule
+from lspin.evaluate.scores import N_BINS
+from lspin.features.catalogue import FEATURES
+from lspin.model.selection import one_standard_error
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+    from numpy.typing import ArrayLike
+
+
+# Chosen so that any two differ clearly (CIELAB distance above 30) with normal colour vision and
+# with each of the three kinds of colour blindness; tests/test_plots.py measures it.
+CLASS_COLORS: dict[str, str] = {
+    "Glutamatergic": "#E69F00",
+    "Htr3a+|Vip-": "#56B4E9",
+    "Pvalb+": "#332288",
+    "Sst+": "#117733",
+    "Vip+": "#AA3377",
+    "spiny": "#E69F00",
+    "aspiny": "#332288",
+}
+"""Colour of each class, mouse and human."""
+
+CLASS_MARKERS: dict[str, str] = {
+    "Glutamatergic": "^",
+    "Htr3a+|Vip-": "v",
+    "Pvalb+": "o",
+    "Sst+": "s",
+    "Vip+": "D",
+    "spiny": "^",
+    "aspiny": "o",
+}
+"""Matplotlib marker of each class: colour is never the only sign."""
+
+
+def name_source(fig: Figure, source: str) -> None:
+    """Write the source of the data below a figure, in small grey print.
+
+    Parameters
+    ----------
+    fig : Figure
+        Drawn with ``layout="constrained"``, which makes room for the line.
+    source : str
+        Such as ``cells.banner()``.
+
+    Examples
+    --------
+    >>> import matplotlib.pyplot as plt
+    >>> from lspin import load_cells
+    >>> from lspin.show import name_source
+    >>> fig, ax = plt.subplots(layout="constrained")
+    >>> name_source(fig, load_cells("twin").banner())
+    """
+    lines = textwrap.wrap(source, int(14 * fig.get_figwidth()))
+    fig.supxlabel("\n".join(lines), fontsize=7, color="0.4")
+
+
+def plot_median_spikes(spikes: Spikes, quantiles: tuple[float, float] = (0.1, 0.9)) -> Figure:
+    """Draw the median action potential of each class and how much the cells differ.
+
+    Parameters
+    ----------
+    spikes : Spikes
+    quantiles : (float, float), default=(0.1, 0.9)
+        At each moment, the band holds the cells between these quantiles.
+
+    Returns
+    -------
+    Figure
+        One panel per class, and the medians over each other in the last panel.
+
+    Examples
+    --------
+    >>> from lspin import load_spikes
+    >>> from lspin.show import plot_median_spikes
+    >>> fig = plot_median_spikes(load_spikes("twin"))
+    >>> len(fig.axes)
+    6
+    """
+    import matplotlib.pyplot as plt
+
+    classes = classes_of(spikes.species)
+    n_rows = -(-(len(classes) + 1) // 3)
+    fig, axes = plt.subplots(
+        n_rows,
+        3,
+        figsize=(9, 2.5 * n_rows),
+        sharex=True,
+        sharey=True,
+        layout="constrained",
+        squeeze=False,
+    )
+    panels = axes.ravel()
+    time_ms = spikes.waveform_mv.columns.to_numpy(dtype=float)
+    counts = spikes.counts()
+    for name, ax in zip(classes, panels, strict=False):
+        v = spikes.waveform_mv[spikes.y == name]
+        low, median, high = v.quantile([quantiles[0], 0.5, quantiles[1]]).to_numpy()
+        ax.fill_between(time_ms, low, high, color=CLASS_COLORS[name], alpha=0.25, lw=0)
+        ax.plot(time_ms, median, color=CLASS_COLORS[name], lw=2)
+        ax.set_title(f"{name} ({counts[name]} cells)", fontsize=10)
+        panels[-1].plot(time_ms, median, color=CLASS_COLORS[name], lw=1.5, label=name)
+    panels[-1].set_title("medians", fontsize=10)
+    panels[-1].legend(frameon=False, fontsize=7)
+    for ax in axes[-1]:
+        ax.set_xlabel("time from peak (ms)")
+    for ax in axes[:, 0]:
+        ax.set_ylabel("membrane potential (mV)")
+    name_source(fig, spikes.banner())
+    return fig
+
+
+def plot_by_class(
+    values: pd.DataFrame, cells: Cells, *, log: tuple[str, ...] = (), n_columns: int = 3
+) -> Figure:
+    """Draw the distribution of features in each class, as box plots.
+
+    Parameters
+    ----------
+    values : DataFrame, shape (n_cells, n_features)
+        Features of `cells`, in the units of :data:`lspin.features.FEATURES`.
+    cells : Cells
+        Gives the classes and the source.
+    log : tuple of str, optional
+        Features to draw on a logarithmic axis.
+    n_columns : int, default=3
+
+    Returns
+    -------
+    Figure
+        One panel per feature. Whiskers end at the 5th and 95th percentile.
+
+    Raises
+    ------
+    ValueError
+        If `values` has other rows than `cells`, or a feature is not in the catalogue.
+
+    Examples
+    --------
+    >>> from lspin import load_cells
+    >>> from lspin.show import plot_by_class
+    >>> cells = load_cells("twin")
+    >>> fig = plot_by_class(cells.X[["vrest", "tau", "sag"]], cells, log=("tau",))
+    >>> len(fig.axes)
+    3
+    """
+    import matplotlib.pyplot as plt
+
+    _check(values, cells)
+    classes = classes_of(cells.species)
+    n_columns = min(n_columns, values.shape[1])
+    n_rows = -(-values.shape[1] // n_columns)
+    fig, axes = plt.subplots(
+        n_rows,
+        n_columns,
+        figsize=(3.2 * n_columns, 2.9 * n_rows),
+        layout="constrained",
+        squeeze=False,
+    )
+    for ax in axes.ravel()[values.shape[1] :]:
+        ax.set_axis_off()
+    for name, ax in zip(values.columns, axes.ravel(), strict=False):
+        boxes = ax.boxplot(
+            [values.loc[cells.y == kind, name].dropna() for kind in classes],
+            whis=(5, 95),
+            showfliers=False,
+            patch_artist=True,
+            medianprops={"color": "black", "linewidth": 2},
+        )
+        for box, kind in zip(boxes["boxes"], classes, strict=True):
+            box.set(facecolor=CLASS_COLORS[kind], alpha=0.6)
+        ax.set_xticks(range(1, len(classes) + 1), classes, rotation=35, ha="right", fontsize=8)
+        ax.set_ylabel(FEATURES[name].axis_label, fontsize=9)
+        if name in log:
+            ax.set_yscale("log")
+    name_source(fig, cells.banner())
+    return fig
+
+
+def plot_scatter(values: pd.DataFrame, cells: Cells, x: str, y: str) -> Figure:
+    """Draw two features against each other, one point per cell.
+
+    Parameters
+    ----------
+    values : DataFrame, shape (n_cells, n_features)
+        Features of `cells`, in the units of :data:`lspin.features.FEATURES`.
+    cells : Cells
+        Gives the classes and the source.
+    x, y : str
+        Columns of `values`.
+
+    Returns
+    -------
+    Figure
+
+    Raises
+    ------
+    ValueError
+        If `values` has other rows than `cells`, or a feature is not in the catalogue.
+
+    Examples
+    --------
+    >>> from lspin import load_cells
+    >>> from lspin.show import plot_scatter
+    >>> cells = load_cells("twin")
+    >>> fig = plot_scatter(cells.X, cells, x="vrest", y="sag")
+    >>> fig.axes[0].get_xlabel()
+    'resting potential (mV)'
+    """
+    import matplotlib.pyplot as plt
+
+    _check(values[[x, y]], cells)
+    fig, ax = plt.subplots(figsize=(6.5, 4.5), layout="constrained")
+    for kind in classes_of(cells.species):
+        of_kind = values[cells.y == kind]
+        ax.plot(
+            of_kind[x],
+            of_kind[y],
+            CLASS_MARKERS[kind],
+            color=CLASS_COLORS[kind],
+            ms=4,
+            alpha=0.6,
+            mew=0,
+            label=kind,
+        )
+    ax.legend(frameon=False, fontsize=8, markerscale=1.8)
+    ax.set_xlabel(FEATURES[x].axis_label)
+    ax.set_ylabel(FEATURES[y].axis_label)
+    name_source(fig, cells.banner())
+    return fig
+
+
+def plot_path(scores: pd.DataFrame, n_inputs: int, source: str) -> Figure:
+    """Draw score against open gates along lambda, and what the one-standard-error rule takes.
+
+    Parameters
+    ----------
+    scores : DataFrame
+        A row per fold and lambda, as `lspin.model.LambdaPath.scores`.
+    n_inputs : int
+        How many gates there are.
+    source : str
+        Such as ``cells.banner()``.
+
+    Returns
+    -------
+    Figure
+        A dot per lambda: mean over folds. From two folds on with bars of one standard error, the
+        level that is enough, and a ring around the lambda of
+        `lspin.model.one_standard_error`.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from lspin.show import plot_path
+    >>> scores = pd.DataFrame(
+    ...     {"fold": [0, 0], "lam": [0.0, 4.0], "open_gates": [42, 6], "macro_f1": [0.78, 0.77]}
+    ... )
+    >>> fig = plot_path(scores, n_inputs=42, source="Made-up numbers.")
+    """
+    import matplotlib.pyplot as plt
+
+    by_lam = scores.groupby("lam")
+    mean = by_lam[["open_gates", "macro_f1"]].mean()
+    n_folds = scores["fold"].nunique()
+    fig, ax = plt.subplots(figsize=(6.5, 4), layout="constrained")
+    error = by_lam["macro_f1"].sem() if n_folds > 1 else None
+    ax.errorbar(
+        mean["open_gates"], mean["macro_f1"], yerr=error, fmt="o-", color="black", capsize=2, lw=1
+    )
+    for lam, row in mean.iterrows():
+        place = (row["open_gates"], row["macro_f1"])
+        ax.annotate(f"{lam:g}", place, (5, 5), textcoords="offset points", fontsize=8)
+    if error is not None:
+        best = mean["macro_f1"].idxmax()
+        enough = mean["macro_f1"][best] - error[best]
+        ax.axhline(enough, color="0.5", ls=":", label="best mean less one standard error")
+        chosen = one_standard_error({lam: part["macro_f1"].tolist() for lam, part in by_lam})
+        ax.plot(*mean.loc[chosen], "o", ms=14, mfc="none", mec="black", label="the rule takes this")
+        ax.legend(frameon=False, fontsize=8, loc="lower right")
+    ax.set_xlabel(f"open gates per cell and network, of {n_inputs} (median)")
+    ax.set_ylabel("macro F1, held-out donors")
+    ax.set_title(f"lambda beside each dot; mean of {n_folds} fold(s)", fontsize=9)
+    name_source(fig, source)
+    return fig
+
+
+def plot_reliability(truth: ArrayLike, proba: Mapping[str, pd.DataFrame], source: str) -> Figure:
+    """Draw how often a model is right against how sure it is.
+
+    Parameters
+    ----------
+    truth : array-like, shape (n,)
+        Class of each cell.
+    proba : mapping of str to DataFrame, shape (n, n_classes)
+        Probabilities of each model, with the classes as columns.
+    source : str
+        Such as ``cells.banner()``.
+
+    Returns
+    -------
+    Figure
+        A line per model through bins of equal width of the largest probability; dots are as
+        large as the share of cells in their bin. On the diagonal a model is calibrated.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from lspin.show import plot_reliability
+    >>> sure = pd.DataFrame({"Pvalb+": [0.9, 0.8, 0.3], "Sst+": [0.1, 0.2, 0.7]})
+    >>> truth = ["Pvalb+", "Sst+", "Sst+"]
+    >>> fig = plot_reliability(truth, {"LSPIN": sure}, source="Made-up numbers.")
+    """
+    import matplotlib.pyplot as plt
+
+    fig, ax = plt.subplots(figsize=(4.6, 4.2), layout="constrained")
+    ax.plot([0, 1], [0, 1], color="0.7", lw=1)
+    styles = zip(proba.items(), ("black", "#E69F00", "#56B4E9"), "os^", strict=False)
+    for (name, p), color, marker in styles:
+        table = pd.DataFrame({"sure": p.max(axis=1), "right": p.idxmax(axis=1) == truth})
+        bins = table.groupby(np.ceil(table["sure"] * N_BINS))
+        mean = bins.mean()
+        ax.plot(mean["sure"], mean["right"], color=color, lw=1)
+        ax.scatter(
+            mean["sure"],
+            mean["right"],
+            200 * bins.size() / len(table),
+            color=color,
+            marker=marker,
+            label=name,
+        )
+    ax.set(xlabel="probability of the predicted class", ylabel="share that is right")
+    ax.set(xlim=(0.2, 1.02), ylim=(0, 1.02))
+    ax.legend(frameon=False, fontsize=8)
+    name_source(fig, source)
+    return fig
+
+
+def plot_score_by_gates(scores: pd.DataFrame, n_inputs: int, source: str) -> Figure:
+    """Draw recorded macro F1 against open gates, the models without gates at the right edge.
+
+    Parameters
+    ----------
+    scores : DataFrame
+        A row per model, rule, repeat and fold, of one table, as `lspin.studies.evaluate` records
+        them. Models without gates have no ``open_gates``: they use every input.
+    n_inputs : int
+        Number of inputs, and so of gates.
+    source : str
+        Where the cells come from.
+
+    Returns
+    -------
+    Figure
+        A line through LSPIN's lambdas, squares for its budgets, a star for the setting it chose
+        itself, a diamond for the best with few gates; a dotted line at the best rival.
+
+    Examples
+    --------
+    >>> from lspin.show import plot_score_by_gates
+    >>> from lspin.studies import read_results, results_file
+    >>> tables, about = read_results(results_file("paper"))
+    >>> fig = plot_score_by_gates(tables["scores"], n_inputs=41, source=about["banner"])
+    """
+    import matplotlib.pyplot as plt
+
+    means = ["open_gates", "macro_f1"]
+    each = scores[scores["rule"] == EACH]
+    settings = each.groupby(["lam", "max_open"], dropna=False)[means].mean()
+    is_price = settings.index.get_level_values("max_open").isna()
+    prices, budgets = settings[is_price].sort_values("open_gates"), settings[~is_price]
+    # In the order of the rows, so that LSPIN comes first, as in what is recorded.
+    chosen = named_by_rule(scores).groupby("model", sort=False)[means].mean()
+    gated = chosen["open_gates"].notna()
+    rivals = chosen[~gated].sort_values("macro_f1")
+
+    fig, ax = plt.subplots(figsize=(8, 4.6), layout="constrained")
+    ax.plot(*prices.to_numpy().T, "o-", color="black", ms=4, lw=1, label="LSPIN, each lambda")
+    ax.plot(*budgets.to_numpy().T, "s", color="black", mfc="white", label="LSPIN, each budget")
+    for (name, place), marker in zip(chosen[gated].iterrows(), "*DpXv<>", strict=False):
+        ax.plot(*place, marker, ms=13 if marker == "*" else 8, ls="none", alpha=0.8, label=name)
+    if len(rivals):
+        ax.axhline(rivals["macro_f1"].max(), color="0.5", ls=":", lw=1)
+        ax.plot([n_inputs] * len(rivals), rivals["macro_f1"], "_", color="0.3", ms=14)
+        _label_at_the_right(ax, rivals["macro_f1"])
+    ax.set(xlim=(0, n_inputs + 1), ylabel="macro F1 (mean over folds)")
+    ax.set_xlabel(f"open gates per cell and network (median), of {n_inputs}; rivals use all")
+    ax.legend(frameon=False, fontsize=8, loc="best")
+    name_source(fig, source)
+    return fig
+
+
+def _label_at_the_right(ax: Axes, values: pd.Series) -> None:
+    """Write the index of rising `values` beside the axes, each a line above the one before."""
+    low, high = ax.get_ylim()
+    gap, below = (high - low) / 24, -np.inf
+    for name, value in values.items():
+        below = max(value, below + gap)
+        ax.annotate(
+            str(name),
+            (1, value),
+            (1.03, below),
+            xycoords=("axes fraction", "data"),
+            textcoords=("axes fraction", "data"),
+            fontsize=8,
+            va="center",
+            annotation_clip=False,
+            arrowprops={"arrowstyle": "-", "color": "0.7", "lw": 0.5},
+        )
+
+
+def _check(values: pd.DataFrame, cells: Cells) -> None:
+    """Refuse a table that belongs to other cells, or columns of unknown unit."""
+    if not values.index.equals(cells.X.index):
+        raise ValueError(
+            "The values must be of the same cells in the same order as `cells`; "
+            "choose cells with cells.select(...) and compute the values from that."
+        )
+    if unknown := [name for name in values.columns if name not in FEATURES]:
+        raise ValueError(f"Not in the catalogue lspin.features.FEATURES: {unknown[:5]}.")

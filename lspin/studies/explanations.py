@@ -1,0 +1,194 @@
+"""All cross-examinations of the reasons of LSPIN, recorded with their provenance."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from joblib import Memory
+from sklearn.metrics import roc_auc_score
+
+from lspin.data.tables import Cells, dendrite_agrees
+from lspin.evaluate.comparison import FEW
+from lspin.evaluate.scores import donor_interval
+from lspin.explain.claims import check_claims, fingerprints
+from lspin.explain.faithfulness import EXPLAINERS, faithfulness
+from lspin.explain.groups import SAME, feature_groups
+from lspin.explain.held_out import HeldOut, hold_out
+from lspin.explain.leakage import leakage
+from lspin.explain.odd import odd_cells
+from lspin.explain.stability import refits, selection_frequency, stability
+from lspin.model.cache import fingerprint, recorded
+from lspin.model.estimator import LSPINClassifier
+from lspin.model.recipe import DEFAULT
+from lspin.model.selection import count_open
+from lspin.studies.records import describe_cells, versions
+
+
+def examined() -> dict[str, LSPINClassifier]:
+    """Return the models whose reasons are examined, not fitted: with many open gates, with few.
+
+    Returns
+    -------
+    dict of str to LSPINClassifier
+
+    Examples
+    --------
+    >>> from lspin.studies import examined
+    >>> examined()["few gates"].max_open
+    5.0
+    """
+    return {"default": LSPINClassifier(), FEW: LSPINClassifier(lam=0.0, max_open=5.0)}
+
+
+def sealed() -> dict[str, LSPINClassifier]:
+    """Return the same two with gates that are equal for all cells, and so cannot leak.
+
+    Returns
+    -------
+    dict of str to LSPINClassifier
+
+    Examples
+    --------
+    >>> from lspin.studies import sealed
+    >>> {model.gating for model in sealed().values()}
+    {'global'}
+    """
+    return {
+        "global gates": LSPINClassifier(gating="global"),
+        f"{FEW}, global": LSPINClassifier(lam=0.0, gating="global", max_open=5.0),
+    }
+
+
+def evaluate_explanations(
+    cells: Cells,
+    models: Mapping[str, LSPINClassifier] | None = None,
+    *,
+    per_class: int = 10,
+    n_draws: int = 20,
+    memory: Memory | None = None,
+    verbose: int = 1,
+) -> dict[str, Any]:
+    """Cross-examine the reasons of some models on one table of cells.
+
+    Needs the libraries shap and captum; takes some minutes a model.
+
+    Parameters
+    ----------
+    cells : Cells
+        Cells with donors.
+    models : mapping of str to LSPINClassifier, optional
+        Whose reasons; those of `examined` by default.
+    per_class : int
+        Cells called by each class, in each fold, whose measurements are deleted and inserted.
+    n_draws : int
+        How often to draw donors anew for the stability of the reasons.
+    memory : joblib.Memory, optional
+        Keeps what was asked of each model on disk.
+    verbose : int
+        0 is quiet, 1 shows progress bars.
+
+    Returns
+    -------
+    dict
+        For `write_results`: ``tables`` and their provenance. It holds no single cells.
+
+    Raises
+    ------
+    ImportError
+        If shap or captum is missing.
+
+    Examples
+    --------
+    Takes some minutes; `lspin.studies` keeps what it returned.
+
+    >>> from lspin import load_cells
+    >>> from lspin.studies import evaluate_explanations
+    >>> results = evaluate_explanations(load_cells("twin"))  # doctest: +SKIP
+    """
+    started = time.perf_counter()
+    found = versions("numpy", "scikit-learn", "torch", "shap", "captum")  # fails if one is missing
+    models = examined() if models is None else models
+    keep, table = recorded(memory), fingerprint(cells.X, cells.y, cells.donors)
+    parts: dict[str, list[pd.DataFrame]] = {}
+    for name, model in models.items():
+        key = fingerprint(table, DEFAULT, repr(model), per_class, n_draws)
+        ask = partial(_cross_examine, cells, model, per_class, n_draws, verbose)
+        for table_name, rows in keep(key, ask).items():
+            parts.setdefault(table_name, []).append(rows.assign(model=name))
+    for name, model in sealed().items():
+        leaks = leakage(hold_out(cells, model, verbose=verbose))
+        parts["leakage"].append(leaks.assign(model=name))
+    return {
+        **describe_cells(cells),
+        "protocol": "donor-grouped stratified 5-fold; stability on the first fold",
+        "models": {name: repr(model) for name, model in models.items()},
+        "same": SAME,
+        "versions": found,
+        "wall_time_s": round(time.perf_counter() - started, 1),
+        "tables": {name: pd.concat(rows, ignore_index=True) for name, rows in parts.items()},
+    }
+
+
+def _cross_examine(
+    cells: Cells, model: LSPINClassifier, per_class: int, n_draws: int, verbose: int
+) -> dict[str, pd.DataFrame]:
+    """Ask one model everything; return the tables of answers."""
+    held = hold_out(cells, model, verbose=verbose)
+    groups = feature_groups(pd.concat([h.Z for h in held]))
+    trained = refits(held[0], n_draws=n_draws, verbose=verbose)
+    return {
+        "gates": pd.DataFrame([count_open(h.member_gates) for h in held]),
+        "faithfulness": _recorded_areas(held, per_class, verbose),
+        "stability": stability(held[0], trained, groups),
+        "frequency": selection_frequency(held[0], trained["donors drawn anew"], groups),
+        "leakage": leakage(held),
+        "fingerprints": fingerprints(held).reset_index(),
+        "claims": check_claims(held),
+        "odd": _recorded_odd(held),
+    }
+
+
+def _recorded_areas(held: Sequence[HeldOut], per_class: int, verbose: int) -> pd.DataFrame:
+    """Mean areas per way of closing, class and order, with intervals over donors."""
+    rows = []
+    for gates, regate in (("as they were", False), ("set anew", True)):
+        areas, _ = faithfulness(
+            held, EXPLAINERS, regate=regate, per_class=per_class, verbose=verbose
+        )
+        for of, mine in [("all", areas), *areas.groupby("class")]:
+            for order, table in mine.groupby("order"):
+                row = {"gates": gates, "class": of, "order": order, "cells": len(table)}
+                for curve in ("deletion", "insertion"):
+                    mean, low, high = donor_interval(table[curve], table["donor"])
+                    row |= {curve: float(mean), f"{curve}_low": float(low)}
+                    row[f"{curve}_high"] = float(high)
+                rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def _recorded_odd(held: Sequence[HeldOut]) -> pd.DataFrame:
+    """How well the odd cells are those whose dendrites contradict their label.
+
+    Fold by fold, because gates of different models do not compare; mean over folds.
+    """
+    rows = []
+    for h in held:
+        odd = odd_cells(h)
+        contradicts = ~dendrite_agrees(odd["dendrite_type"], odd["class"])
+        if contradicts.nunique() < 2:
+            continue  # a cohort chosen by its dendrites
+        orders = {
+            "gates unlike the label": odd.index,
+            "low probability of the label": odd["probability"].sort_values().index,
+        }
+        for name, order in orders.items():
+            ranked = contradicts.loc[order]
+            row = {"order": name, "auc": roc_auc_score(ranked, -np.arange(len(ranked)))}
+            row |= {"contradict": ranked.mean(), "contradict_among_10": ranked.head(10).mean()}
+            rows.append(row)
+    return pd.DataFrame(rows).groupby("order").mean().reset_index() if rows else pd.DataFrame()
