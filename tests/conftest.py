@@ -30,6 +30,18 @@ def real_data() -> Path:
     return _REAL_DATA
 
 
+@pytest.fixture(scope="session")
+def apart():
+    """Return a function that takes the first cells to train on, and later ones of other donors."""
+
+    def split(cells, n_seen, n_shown):
+        seen, rest = cells.select(cells.X.index[:n_seen]), cells.select(cells.X.index[n_seen:])
+        others = rest.select(~rest.donors.isin(seen.donors))
+        return seen, others.select(others.X.index[:n_shown])
+
+    return split
+
+
 @pytest.fixture(autouse=True)
 def _own_data_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Give each test an empty data folder; one that wants the real tables asks for them."""

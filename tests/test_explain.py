@@ -9,6 +9,7 @@ import torch
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 
 from lspin import LSPINClassifier, load_cells
 from lspin.data.tables import CLASSES
@@ -38,8 +39,8 @@ def cells():
 
 
 @pytest.fixture(scope="module")
-def held(cells):
-    seen, shown = cells.select(cells.X.index[:900]), cells.select(cells.X.index[900:1100])
+def held(cells, apart):
+    seen, shown = apart(cells, 900, 200)
     return HeldOut(train_on(seen, LSPINClassifier(n_members=3), 0), seen, shown)
 
 
@@ -59,8 +60,8 @@ def inputs(held):
 
 
 @pytest.fixture(scope="module")
-def tables(pipeline, shown):
-    return explain_cells(pipeline, shown.X, shown.y)
+def tables(held):
+    return explain_cells(held)
 
 
 def test_all_gates_left_alone_is_the_model_itself(pipeline, inputs):
@@ -128,15 +129,12 @@ def test_values_are_as_recorded(shown, tables):
     np.testing.assert_array_equal(values["adaptation"].isna(), shown.X["adaptation"].isna())
 
 
-def test_a_table_without_released_times_is_explained_too(cells):
+def test_a_table_without_released_times_is_explained_too(cells, apart):
     X = cells.X[["tau", "ri", "vrest", "sag"]]
-    model = LSPINClassifier(n_members=2, n_steps=40, random_state=0)
-    pipeline = make_pipeline(model_inputs(X), model)
-    pipeline.fit(X[:200], cells.y[:200])
-    _, gates = explain_cells(pipeline, X[200:220], cells.y[200:220])
-    pd.testing.assert_frame_equal(
-        gates["value"].unstack()[X.columns], X[200:220], check_names=False
-    )
+    seen, shown = apart(replace(cells, X=X), 200, 20)
+    model = LSPINClassifier(n_members=2, n_steps=40)
+    _, gates = explain_cells(HeldOut(train_on(seen, model, 0), seen, shown))
+    pd.testing.assert_frame_equal(gates["value"].unstack()[X.columns], shown.X, check_names=False)
 
 
 def test_open_gates_of_a_cell(tables):
@@ -147,10 +145,35 @@ def test_open_gates_of_a_cell(tables):
     assert opened["effect"].is_monotonic_decreasing
 
 
-def test_a_model_without_gates_is_refused(cells):
+def test_a_model_without_gates_is_refused(cells, apart):
+    seen, shown = apart(cells, 50, 10)
     other = make_pipeline(model_inputs(cells.X), LogisticRegression(max_iter=5))
-    with pytest.raises(ValueError, match="ends in LogisticRegression"):
-        explain_cells(other, cells.X, cells.y)
+    with pytest.raises(ValueError, match="ending in LogisticRegression"):
+        HeldOut(other, seen, shown)
+    with pytest.raises(ValueError, match="this is LSPINClassifier, ending"):
+        HeldOut(LSPINClassifier(), seen, shown)
+
+
+def test_cells_that_the_model_has_seen_are_refused(held):
+    with pytest.raises(ValueError, match="donors are both among the cells seen and those held"):
+        HeldOut(held.pipeline, held.seen, held.seen.select(held.seen.X.index[:5]))
+
+
+def test_a_pipeline_of_the_users_own_is_explained_too(cells, apart):
+    few = replace(cells, X=cells.X[["tau", "ri", "sag"]].fillna(0.0))
+    seen, shown = apart(few, 300, 10)
+    pipeline = make_pipeline(StandardScaler(), LSPINClassifier(n_members=2, n_steps=20))
+    _, gates = explain_cells(HeldOut(pipeline.fit(seen.X, seen.y), seen, shown))
+    pd.testing.assert_frame_equal(
+        gates["value"].unstack()[shown.X.columns], shown.X, check_names=False
+    )
+
+
+def test_some_cells_of_a_held_out_model_are_explained_as_among_all(held, tables):
+    some = held.cells.X.index[[5, 3, 40]]
+    predictions, gates = explain_cells(held.select(some))
+    pd.testing.assert_frame_equal(predictions, tables[0].loc[some])
+    pd.testing.assert_frame_equal(gates, tables[1].loc[some])
 
 
 def test_gates_set_anew_are_those_of_the_cell_without_the_measurement(pipeline, inputs):

@@ -8,11 +8,18 @@ import matplotlib
 import numpy as np
 import pandas as pd
 import pytest
-from sklearn.pipeline import make_pipeline
 
 from lspin import LSPINClassifier, load_cells
-from lspin.explain import explain_cells, gated_probabilities, open_gates_of
-from lspin.features import model_inputs
+from lspin.data import own_cells
+from lspin.explain import (
+    HeldOut,
+    explain_cells,
+    gated_probabilities,
+    hold_out,
+    open_gates_of,
+    train_on,
+)
+from lspin.show import make_card, plot_by_class, plot_card, plot_scatter
 from lspin.show.explorer import live_explorer, static_explorer
 
 matplotlib.use("Agg")
@@ -27,38 +34,20 @@ def cells():
 
 
 @pytest.fixture(scope="module")
-def pipeline(cells):
-    model = LSPINClassifier(lam=0.5, n_members=3, random_state=0)
-    return make_pipeline(model_inputs(cells.X), model).fit(cells.X[:900], cells.y[:900])
+def held(cells, apart):
+    seen, shown = apart(cells, 900, 80)
+    return HeldOut(train_on(seen, LSPINClassifier(lam=0.5, n_members=3), 0), seen, shown)
 
 
 @pytest.fixture(scope="module")
-def shown(cells):
-    return cells.select(cells.X.index[900:980])
+def tables(held):
+    return explain_cells(held)
 
 
 @pytest.fixture(scope="module")
-def inputs(pipeline, shown):
-    return pipeline[:-1].transform(shown.X)
-
-
-@pytest.fixture(scope="module")
-def tables(pipeline, shown):
-    return explain_cells(pipeline, shown.X, shown.y)
-
-
-@pytest.fixture(scope="module")
-def page(tables):
-    predictions, gates = tables
-    html = static_explorer(
-        predictions,
-        gates,
-        x="tau",
-        y="rise_ms_ramp",
-        selected=predictions.index[3],
-        source="Source: SYNTHETIC TWIN",
-        n_gates=5,
-    ).data
+def page(held):
+    selected = held.cells.X.index[3]
+    html = static_explorer(held, x="tau", y="rise_ms_ramp", selected=selected, n_gates=5).data
     # What stands between the library and the options is the chart, as JSON.
     chart = re.search(r"vegaEmbed\(document\.currentScript\.\w+, (\{.*\}), \{", html, re.S)
     return html, json.loads(chart.group(1))
@@ -106,63 +95,81 @@ def test_the_static_chart_is_complete_before_any_click(page, tables):
 @pytest.mark.parametrize(
     ("change", "message"), [({"selected": -5}, "selected=-5"), ({"x": "colour"}, "'colour'")]
 )
-def test_the_static_explorer_names_what_it_cannot_show(tables, change, message):
-    arguments = {"x": "tau", "y": "sag", "selected": tables[0].index[0], "source": "", **change}
+def test_the_static_explorer_names_what_it_cannot_show(held, change, message):
+    arguments = {"x": "tau", "y": "sag", "selected": held.cells.X.index[0], **change}
     with pytest.raises(ValueError, match=message):
-        static_explorer(*tables, **arguments)
+        static_explorer(held, **arguments)
+
+
+def test_own_classes_and_features_are_shown_as_they_are_called():
+    rng = np.random.default_rng(0)
+    X = pd.DataFrame(rng.normal(size=(120, 3)), columns=["soma area", "tau", "5HT response"])
+    y = np.where(X["soma area"] > 0, "5HT", "basket <b>")
+    (held,) = hold_out(
+        own_cells(X, y), LSPINClassifier(n_members=2, n_steps=30), n_folds=1, verbose=0
+    )
+    one = held.cells.X.index[0]
+    html = static_explorer(held, x="soma area", y="5HT response", selected=one).data
+    assert "soma area" in html and "5HT" in html and "a table of your own" in html
+    assert "soma area" in live_explorer(held).children[1].value
+    card = make_card(held, one)
+    assert "soma area" in str(card) and "5HT" in str(card)
+    plot_card(card)
+    for draw in (plot_by_class, plot_scatter):
+        draw(held.cells.X, held.cells, *(["tau", "soma area"] if draw is plot_scatter else []))
+    plt.close("all")
 
 
 @pytest.fixture
-def live(pipeline, shown):
-    box = live_explorer(pipeline, shown.X, shown.y)
+def live(held):
+    box = live_explorer(held)
     kind, cell, threshold = box.children[0].children
     return kind, cell, threshold, box.children[1]
 
 
-def test_the_live_explorer_lists_the_cells_of_the_class(live, shown):
+def test_the_live_explorer_lists_the_cells_of_the_class(live, held):
     kind, cell, _, view = live
     assert kind.value == "Glutamatergic"
     before = view.value
     kind.value = "Vip+"
-    assert {i for _, i in cell.options} == set(shown.y.index[shown.y == "Vip+"])
+    assert {i for _, i in cell.options} == set(held.cells.y.index[held.cells.y == "Vip+"])
     assert "True class Vip+" in view.value
     assert view.value != before
 
 
-def test_the_live_explorer_closes_gates_and_predicts_again(
-    live, pipeline, inputs, tables, monkeypatch
-):
+def test_the_live_explorer_closes_gates_and_predicts_again(live, held, tables, monkeypatch):
     predicted = []
+    closing = HeldOut.closing
 
-    def count(model, rows, keep):
-        predicted.append(len(rows))
-        return gated_probabilities(model, rows, keep)
+    def count(self, keep):
+        predicted.append(len(self.cells))
+        return closing(self, keep)
 
-    monkeypatch.setattr("lspin.show.explorer.gated_probabilities", count)
+    monkeypatch.setattr(HeldOut, "closing", count)
     _, cell, threshold, view = live
-    gates = tables[1].loc[cell.value, "gate"].reindex(inputs.columns)
+    gates = tables[1].loc[cell.value, "gate"].reindex(held.Z.columns)
     for value in (0.5, 1.0):
         threshold.value = value
         left = ((gates > 0) & (gates >= value)).sum()
         assert f"{left} of {(gates > 0).sum()} open gates left" in view.value
         keep = (gates >= value).to_numpy()
-        expected = gated_probabilities(pipeline[-1], inputs.loc[[cell.value]], keep)[0]
+        expected = gated_probabilities(held.model, held.Z.loc[[cell.value]], keep)[0]
         for share in expected:
             assert f"<td>{share:.0%}</td>" in view.value
     assert predicted == [1, 1]  # a move of the slider costs the prediction of one cell
 
 
-def test_the_live_explorer_can_show_every_cell(live, shown):
+def test_the_live_explorer_can_show_every_cell(live, held):
     kind, cell, threshold, view = live
     threshold.value = 1.0  # no gate left for many of them
-    for name in shown.y.unique():
+    for name in held.cells.y.unique():
         kind.value = name
         for _, one in cell.options:
             cell.value = one
             assert "nan" not in view.value
 
 
-def test_the_live_explorer_draws_the_card_of_the_chosen_cell(pipeline, shown):
+def test_the_live_explorer_draws_the_card_of_the_chosen_cell(held):
     drawn = []
 
     def card(specimen_id):
@@ -172,7 +179,7 @@ def test_the_live_explorer_draws_the_card_of_the_chosen_cell(pipeline, shown):
         return fig
 
     figures = len(plt.get_fignums())
-    box = live_explorer(pipeline, shown.X, shown.y, card)
+    box = live_explorer(held, card)
     _, cell, threshold = box.children[0].children
     assert drawn == [cell.value]
     threshold.value = 0.5  # the card is about the cell as it is

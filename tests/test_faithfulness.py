@@ -29,19 +29,18 @@ def needs(library):
 
 
 @pytest.fixture(scope="module")
-def held():
-    cells = load_cells("twin")
-    seen, shown = cells.select(cells.X.index[:900]), cells.select(cells.X.index[900:1000])
+def held(apart):
+    seen, shown = apart(load_cells("twin"), 900, 100)
     return HeldOut(train_on(seen, LSPINClassifier(n_members=2), 0), seen, shown)
 
 
 @pytest.fixture(scope="module")
-def narrow():
+def narrow(apart):
     """A model of four measurements: few enough for every subset of them."""
     cells = load_cells("twin")
     X = cells.X[["tau", "ri", "peak_v_ramp", "upstroke_downstroke_ratio_ramp"]]
     cells = type(cells)(**{**vars(cells), "X": X})
-    seen, shown = cells.select(cells.X.index[:600]), cells.select(cells.X.index[600:612])
+    seen, shown = apart(cells, 600, 12)
     model = LSPINClassifier(lam=0.1, n_members=2)
     return HeldOut(train_on(seen, model, 0), seen, shown)
 
@@ -54,9 +53,7 @@ def win(h, keep, regate):
 @pytest.mark.parametrize("regate", [False, True])
 def test_curves_begin_and_end_where_they_must(held, regate):
     contribution = np.random.default_rng(0).random(held.Z.shape)
-    deletion, insertion, n_open = deletion_insertion(
-        held.model, held.Z, contribution, regate=regate
-    )
+    deletion, insertion, n_open = deletion_insertion(held, contribution, regate=regate)
     is_open = held.member_gates.any(axis=0)
     np.testing.assert_array_equal(n_open, is_open.sum(axis=1))
     full = held.probability.max(axis=1)
@@ -68,15 +65,15 @@ def test_curves_begin_and_end_where_they_must(held, regate):
 
 def test_closing_the_first_is_keeping_the_last(held):
     contribution = np.random.default_rng(0).random(held.Z.shape)
-    deletion, _, n_open = deletion_insertion(held.model, held.Z, contribution)
-    _, insertion, _ = deletion_insertion(held.model, held.Z, -contribution)
+    deletion, _, n_open = deletion_insertion(held, contribution)
+    _, insertion, _ = deletion_insertion(held, -contribution)
     for i, m in enumerate(n_open):
         np.testing.assert_allclose(deletion[i, : m + 1], insertion[i, m::-1][: m + 1], atol=1e-9)
 
 
 def test_the_first_step_closes_the_gate_named_first(held):
-    contribution = by_effect(held.model, held.Z, False, np.random.default_rng(0))
-    deletion, _, _ = deletion_insertion(held.model, held.Z, contribution)
+    contribution = by_effect(held, False, np.random.default_rng(0))
+    deletion, _, _ = deletion_insertion(held, contribution)
     np.testing.assert_allclose(deletion[:, 0] - deletion[:, 1], contribution.max(axis=1))
 
 
@@ -125,7 +122,7 @@ def shapley(h, regate):
 @pytest.mark.parametrize("regate", [False, True])
 def test_shap_samples_the_shapley_values_of_closing_gates(narrow, regate):
     needs("shap")
-    found = by_shap(narrow.model, narrow.Z, regate, np.random.default_rng(0))
+    found = by_shap(narrow, regate, np.random.default_rng(0))
     np.testing.assert_allclose(found, shapley(narrow, regate), atol=0.05)
     assert np.abs(found).max() > 0.2
 
@@ -139,5 +136,5 @@ def test_attributions_add_up_to_what_closing_all_gates_does(narrow, regate):
         ("captum", by_integrated_gradients, 0.02),
     ):
         needs(library)
-        found = explainer(narrow.model, narrow.Z, regate, np.random.default_rng(0))
+        found = explainer(narrow, regate, np.random.default_rng(0))
         np.testing.assert_allclose(found.sum(axis=1), whole, atol=error)

@@ -63,21 +63,21 @@ class Planted(LSPINClassifier):
         return self._predict_gated(gated).mean(0).softmax(1).numpy()
 
 
-def held_out(leaks):
+def held_out(leaks, apart):
     table = load_cells("twin")
     table = table.select(table.X.index[:900])
     rng = np.random.default_rng(0)
     X = pd.DataFrame(rng.normal(size=(900, 4)), table.X.index, NAMES)
     y = pd.Series(np.where(X["sag"] > 0, "Sst+", "Pvalb+"), X.index, name="class")
     cells = replace(table, X=X, y=y)
-    seen, shown = cells.select(X.index[:600]), cells.select(X.index[600:])
+    seen, shown = apart(cells, 600, 300)
     inputs = model_inputs(X)[1:].fit(seen.X)  # without the logarithm
     return HeldOut(make_pipeline(inputs, Planted().make(leaks)), seen, shown)
 
 
 @pytest.fixture(scope="module", params=[True, False], ids=["leaks", "honest"])
-def found(request):
-    table = leakage([held_out(request.param)])
+def found(request, apart):
+    table = leakage([held_out(request.param, apart)])
     assert table["accuracy"].between(table["low"], table["high"]).all()
     return request.param, table.set_index(["reads", "of"])["accuracy"]
 

@@ -91,10 +91,10 @@ def test_donors_are_drawn_whole():
 
 
 @pytest.fixture(scope="module")
-def held():
+def held(apart):
     cells = load_cells("twin")
     cells = cells.select(cells.y.groupby(cells.y).head(60).index)
-    seen, shown = cells.select(cells.X.index[:240]), cells.select(cells.X.index[240:])
+    seen, shown = apart(cells, 240, 60)
     return HeldOut(train_on(seen, LSPINClassifier(n_members=2, n_steps=60), 0), seen, shown)
 
 
@@ -104,9 +104,9 @@ def trained(held):
 
 
 def test_sets_are_what_the_model_did(held):
-    opened = open_sets(held.model, held.Z)
+    opened = open_sets(held)
     np.testing.assert_array_equal(opened, (held.member_gates > 0).sum(axis=0) >= 1)
-    strongest = strongest_sets(held.model, held.Z)
+    strongest = strongest_sets(held)
     assert strongest.sum(axis=1).max() == STRONGEST
     for mine, effect in zip(strongest, held.own_effects, strict=True):
         assert not mine.any() or effect[mine].min() >= max(0, effect[~mine].max())
@@ -118,10 +118,13 @@ def test_models_are_trained_again_on_what_they_are_said_to_be(held, trained):
         "other donors": 4,
         "donors drawn anew": 3,
     }
-    everything = [p for models in trained.values() for p in models]
-    assert len({p[-1].random_state for p in everything}) == len(everything)
+    everything = [h for again in trained.values() for h in again]
+    assert len({h.model.random_state for h in everything}) == len(everything)
     # The scaler has seen the cells that the model was trained on.
-    means = {name: [p["pipeline"]["scale"].mean_[0] for p in m] for name, m in trained.items()}
+    means = {
+        name: [h.pipeline["pipeline"]["scale"].mean_[0] for h in again]
+        for name, again in trained.items()
+    }
     assert len(set(means["another seed"])) == 1
     assert len(set(means["other donors"])) == 4
     assert len(set(means["donors drawn anew"])) == 3
@@ -134,10 +137,7 @@ def test_stability_compares_all_pairs(held, trained):
     row = table.query(
         "`compared with` == 'another seed' and reasons == 'open gates' and unit == 'group'"
     ).iloc[0]
-    a, b = (
-        open_sets(p[-1], pd.DataFrame(p[:-1].transform(held.cells.X)))
-        for p in trained["another seed"]
-    )
+    a, b = map(open_sets, trained["another seed"])
     expected = agreement(to_groups(a, groups), to_groups(b, groups))
     assert row[list(expected)].to_dict() == pytest.approx(expected)
     assert table["jaccard"].between(0, 1).all()

@@ -40,16 +40,23 @@ if not all(map(find_spec, NEEDED)):
     subprocess.run([*pip, "lspin[book,rivals]"], check=True)
 
 # %%
+from dataclasses import replace
+
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
-from sklearn.pipeline import make_pipeline
 
 from lspin import LSPINClassifier, load_cells
-from lspin.data import donor_folds
-from lspin.evaluate import fit_grouped
-from lspin.explain import explain_cells, gated_probabilities, open_gates_of
-from lspin.features import FEATURES, model_inputs
+from lspin.explain import (
+    explain_cells,
+    hold_out,
+    jaccard,
+    open_gates_of,
+    open_sets,
+    strongest_sets,
+    train_on,
+)
+from lspin.features import FEATURES
 from lspin.show import name_source
 from lspin.show.explorer import live_explorer, static_explorer
 
@@ -65,25 +72,18 @@ print(cells.banner())
 # should say little.
 
 # %% tags=["remove-stderr"]
-train, test = donor_folds(cells.y, cells.donors)[0]
-seen, held_out = cells.select(cells.X.index[train]), cells.select(cells.X.index[test])
-assert not set(seen.donors) & set(held_out.donors)
-
-
-def train_lspin(random_state):
-    model = LSPINClassifier(lam=0.0, max_open=5, random_state=random_state, verbose=1)
-    return fit_grouped(make_pipeline(model_inputs(seen.X), model), seen.X, seen.y, seen.donors)
-
-
-pipeline = train_lspin(random_state=0)
-print(f"accuracy on {len(held_out)} held-out cells: {pipeline.score(held_out.X, held_out.y):.3f}")
+model = LSPINClassifier(lam=0.0, max_open=5)
+(held,) = hold_out(cells, model, n_folds=1)
+assert not set(held.seen.donors) & set(held.cells.donors)
+is_right = held.called == held.cells.y
+print(f"accuracy on {len(held.cells)} held-out cells: {is_right.mean():.3f}")
 
 # %% [markdown]
 # `explain_cells` writes down in two tables what the model predicted for each of them, and what it
 # did with every measurement.
 
 # %%
-predictions, gates = explain_cells(pipeline, held_out.X, held_out.y)
+predictions, gates = explain_cells(held)
 predictions.head(3).round(2)
 
 # %%
@@ -113,8 +113,8 @@ this_cell = hits["Pvalb+"].sort_values().index[len(hits) // 2]
 opened = open_gates_of(gates, this_cell)
 print(f"cell {this_cell}: Pvalb+ with probability {predictions.loc[this_cell, 'Pvalb+']:.0%}")
 print(
-    f"{len(opened)} of {pipeline[-1].n_features_in_} gates were opened by at least one of "
-    f"{pipeline[-1].n_members} networks, {(opened['gate'] >= 0.5).sum()} are half open or more"
+    f"{len(opened)} of {held.Z.shape[1]} gates were opened by at least one of "
+    f"{held.model.n_members} networks, {(opened['gate'] >= 0.5).sum()} are half open or more"
 )
 
 # %%
@@ -143,11 +143,10 @@ plt.show()
 # again.
 
 # %%
-inputs = pipeline[:-1].transform(held_out.X)
 first = opened.index[0]
-without = gated_probabilities(pipeline[-1], inputs.loc[[this_cell]], inputs.columns != first)
+without = held.select([this_cell]).closing(held.Z.columns != first)
 before = predictions.loc[this_cell, "Pvalb+"]
-after = without[0, list(pipeline.classes_).index("Pvalb+")]
+after = without[0, list(held.model.classes_).index("Pvalb+")]
 assert np.isclose(before - after, opened.loc[first, "effect"])
 print(f"without {FEATURES[first].label}: {before:.1%} -> {after:.1%}")
 
@@ -159,7 +158,7 @@ print(f"without {FEATURES[first].label}: {before:.1%} -> {after:.1%}")
 # of all (cell, network) pairs. The rows are the fifteen gates that are open most often.
 
 # %%
-n_members = pipeline[-1].n_members
+n_members = held.model.n_members
 share = (gates["members"] / n_members).unstack("feature")
 by_class = share.groupby(predictions["predicted"]).mean().T
 often = share.mean().nlargest(15).index
@@ -200,12 +199,10 @@ for name in spread.nlargest(3).index:
 # wrongly.
 
 # %%
-shown = held_out.y.sample(frac=1, random_state=0).groupby(held_out.y).head(30).index
+shown = held.cells.y.sample(frac=1, random_state=0).groupby(held.cells.y).head(30).index
 shown = shown.union([this_cell])
 x, y = gates["effect"].groupby("feature").mean().nlargest(2).index
-static_explorer(
-    predictions.loc[shown], gates.loc[shown], x=x, y=y, selected=this_cell, source=cells.banner()
-)
+static_explorer(held.select(shown), x=x, y=y, selected=this_cell, source=cells.banner())
 
 # %% [markdown]
 # ## Live: close the gates yourself
@@ -219,24 +216,24 @@ static_explorer(
 # chart above, or open this chapter with the rocket at the top of the page ({doc}`running`).
 
 # %% tags=["remove-output"]
-live_explorer(pipeline, held_out.X, held_out.y)
+live_explorer(held)
 
 # %% [markdown]
 # What the slider does to one cell can be done to all of them at once:
 
 # %%
-width = gates["gate"].unstack()[inputs.columns]
+width = gates["gate"].unstack()[held.Z.columns]
 rows = []
 for threshold in (0.0, 0.25, 0.5, 0.75):
     keep = (width > 0) & (width >= threshold)
-    left = gated_probabilities(pipeline[-1], inputs, keep.to_numpy())
-    answer = pipeline.classes_[left.argmax(axis=1)]
+    left = held.closing(keep.to_numpy())
+    answer = held.model.classes_[left.argmax(axis=1)]
     rows.append(
         {
             "close gates below": threshold,
             "gates left per cell (median)": keep.sum(axis=1).median(),
             "same answer as with all": np.mean(answer == predictions["predicted"]),
-            "accuracy": np.mean(answer == held_out.y),
+            "accuracy": np.mean(answer == held.cells.y),
         }
     )
 pd.DataFrame(rows).set_index("close gates below").round(3)
@@ -248,7 +245,6 @@ pd.DataFrame(rows).set_index("close gates below").round(3)
 # gates too, and they look just as convincing:
 
 # %%
-is_right = predictions["class"] == predictions["predicted"]
 half_open = (gates["gate"] >= 0.5).groupby("specimen_id").sum()
 for name, mask in (("right", is_right), ("wrong", ~is_right)):
     print(
@@ -286,43 +282,27 @@ print(
 # - the second set is as large as before, but drawn at random.
 
 # %% tags=["remove-stderr"]
-again = train_lspin(random_state=1)
-predictions_again, gates_again = explain_cells(again, held_out.X, held_out.y)
-agreement = np.mean(predictions_again["predicted"] == predictions["predicted"])
-print(f"the two ensembles give the same answer for {agreement:.0%} of cells")
-assert agreement > 0.9
-
-
-# %%
-def jaccard(a, b):
-    """Mean overlap of two sets per cell, (cells, measurements) each; empty pairs do not count."""
-    either = (a | b).sum(axis=1)
-    return ((a & b).sum(axis=1)[either > 0] / either[either > 0]).mean()
-
-
-def open_sets(gates):
-    return (gates["members"] >= n_members / 2).unstack().to_numpy()
-
-
-def strongest_sets(gates):
-    return (gates["effect"].unstack().rank(axis=1, ascending=False) <= 3).to_numpy()
-
+again = replace(held, pipeline=train_on(held.seen, model, random_state=1))
+same_answers = np.mean(again.called == held.called)
+print(f"the two ensembles give the same answer for {same_answers:.0%} of cells")
+assert same_answers > 0.9
 
 # %%
 rng = np.random.default_rng(0)
-anyone = rng.permutation(len(held_out))
-row = pd.Series(np.arange(len(held_out)), index=held_out.y.index)
+anyone = rng.permutation(len(held.cells))
+row = pd.Series(np.arange(len(held.cells)), index=held.cells.y.index)
 same_answer = row.groupby(predictions["predicted"]).transform(rng.permutation)
 
 overlap = {}
 for name, sets in (("open gates", open_sets), ("three strongest", strongest_sets)):
-    a, b = sets(gates), sets(gates_again)
-    overlap[name] = {
-        "the same cell": jaccard(a, b),
-        "another cell, same answer": jaccard(a, b[same_answer]),
-        "any other cell": jaccard(a, b[anyone]),
-        "chance": jaccard(a, rng.permuted(b, axis=1)),
+    a, b = sets(held), sets(again)
+    second = {
+        "the same cell": b,
+        "another cell, same answer": b[same_answer],
+        "any other cell": b[anyone],
+        "chance": rng.permuted(b, axis=1),
     }
+    overlap[name] = {of: np.nanmean(jaccard(a, other)) for of, other in second.items()}
 overlap = pd.DataFrame(overlap)
 strongest = overlap["three strongest"]
 assert strongest["another cell, same answer"] < strongest["the same cell"] < 0.8
@@ -348,7 +328,7 @@ plt.show()
 # the same gates whoever comes. How many of the gates of a network are local at all?
 
 # %%
-is_open = pipeline[-1].member_gates(inputs) > 0
+is_open = held.member_gates > 0
 local = is_open.any(axis=1) & ~is_open.all(axis=1)
 print(f"{local.mean():.0%} of gates are open for some held-out cells and closed for others,")
 print(
@@ -393,12 +373,12 @@ print(
 # ```
 
 # %% tags=["hide-cell"]
-wrong = inputs[~is_right]
-repaired = np.zeros(len(wrong), dtype=bool)
-for name in inputs.columns:
-    answer = gated_probabilities(pipeline[-1], wrong, inputs.columns != name).argmax(axis=1)
-    repaired |= pipeline.classes_[answer] == held_out.y[~is_right]
-print(f"{repaired.sum()} of {len(wrong)} wrong answers become right when one gate is closed")
+wrong = held.select(~is_right)
+repaired = np.zeros(len(wrong.cells), dtype=bool)
+for name in wrong.Z.columns:
+    answer = wrong.closing(wrong.Z.columns != name).argmax(axis=1)
+    repaired |= wrong.model.classes_[answer] == wrong.cells.y
+print(f"{repaired.sum()} of {len(repaired)} wrong answers become right when one gate is closed")
 
 # %% [markdown]
 # ## What's next?

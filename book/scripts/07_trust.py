@@ -46,6 +46,8 @@ if not all(map(find_spec, NEEDED)):
     subprocess.run([*pip, "lspin[book,rivals]"], check=True)
 
 # %%
+from dataclasses import replace
+
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
@@ -62,15 +64,12 @@ from lspin.explain import (
     OTHER_VALUES,
     OWN,
     SAME,
-    HeldOut,
     agreement,
     check_claims,
     faithfulness,
     feature_groups,
     gated,
-    gated_probabilities,
     hold_out,
-    inputs,
     leakage,
     linear_groups,
     nearest,
@@ -352,17 +351,19 @@ for members in shared.groupby(shared).groups.values():
 #   and says nothing about this cell.
 
 # %% tags=["remove-stderr"]
-again = {name: train_on(h.seen, models[name], random_state=1) for name, h in held.items()}
+again = {
+    name: replace(h, pipeline=train_on(h.seen, models[name], random_state=1))
+    for name, h in held.items()
+}
 for name, h in held.items():
-    same_answer = np.mean(again[name].predict(h.cells.X) == h.called)
+    same_answer = np.mean(again[name].called == h.called)
     print(f"{name}: the two ensembles give the same answer for {same_answer:.0%} of cells")
 
 # %%
 rows = {}
 for name, h in held.items():
-    Z_again = inputs(again[name], h.cells.X)
     for reasons, sets_of in (("open gates", open_sets), ("three strongest", strongest_sets)):
-        first, second = sets_of(h.model, h.Z), sets_of(again[name][-1], Z_again)
+        first, second = sets_of(h), sets_of(again[name])
         neighbours = first[nearest(h.Z, h.cells.donors)]
         in_groups = to_groups(first, groups), to_groups(second, groups)
         rows[name, reasons, "another seed"] = agreement(first, second)
@@ -637,12 +638,7 @@ print(make_card(chosen, odd.index[-1]))
 # with the rocket at the top of the page ({doc}`running`).
 
 # %% tags=["remove-output"]
-live_explorer(
-    chosen.pipeline,
-    chosen.cells.X,
-    chosen.cells.y,
-    card=lambda specimen_id: plot_card(make_card(chosen, specimen_id, spikes)),
-)
+live_explorer(chosen, card=lambda cell: plot_card(make_card(chosen, cell, spikes)))
 
 # %% [markdown]
 # ## Take-away
@@ -670,7 +666,7 @@ h = held["default"]
 called = h.called == "Pvalb+"
 k = list(h.model.classes_).index("Pvalb+")
 of_group = h.Z.columns.str.startswith("upstroke_downstroke_ratio")
-together = (h.probability - gated_probabilities(h.model, h.Z, ~of_group))[called, k]
+together = (h.probability - h.closing(~of_group))[called, k]
 single = h.effects[called][:, of_group, k].sum(axis=1)
 print(f"closed together {together.mean():.1%}, sum of one by one {single.mean():.1%}")
 
@@ -679,13 +675,13 @@ print(f"closed together {together.mean():.1%}, sum of one by one {single.mean():
 # with the second ensemble and count how many of the 20 oddest are on both lists.
 #
 # ```{dropdown} Solution
-# Put the second pipeline in the place of the first and call `odd_cells` again. If the lists agree far
+# Call `odd_cells` with the second ensemble. If the lists agree far
 # better than chance, then the *suspicion* is about the cell, although the reasons for it are not
 # unique.
 # ```
 
 # %% tags=["hide-cell"]
-odd_again = odd_cells(HeldOut(again[FEW], chosen.seen, chosen.cells))
+odd_again = odd_cells(again[FEW])
 both = odd.index[:20].intersection(odd_again.index[:20])
 print(f"{len(both)} of 20 are on both lists; by chance it would be {20 * 20 / len(odd):.1f}")
 assert len(both) > 20 * 20 / len(odd)

@@ -32,7 +32,9 @@ from lspin.data.tables import (
     SAMPLING_RATE_HZ,
     Cells,
     Spikes,
+    aligned,
     classes_of,
+    own_cells,
 )
 
 __all__ = [
@@ -44,10 +46,12 @@ __all__ = [
     "SOURCES",
     "Cells",
     "Spikes",
+    "aligned",
     "data_dir",
     "donor_folds",
     "load_cells",
     "load_spikes",
+    "own_cells",
 ]
 
 SOURCES: tuple[str, ...] = ("auto", "allen", "paper", "twin")

@@ -137,6 +137,7 @@ _SOURCE_NAMES = {
     "allen": "Allen Cell Types Database, released features",
     "paper": "table published with Ophir, Shefi & Lindenbaum (2023)",
     "twin": "SYNTHETIC TWIN - not recordings; sampled from per-class summary statistics",
+    "own": "a table of your own",
 }
 
 
@@ -157,6 +158,102 @@ def classes_of(species: str) -> tuple[str, ...]:
     if species == "human":
         return HUMAN_CLASSES
     raise ValueError(f"species must be 'mouse' or 'human', got {species!r}.")
+
+
+def own_cells(X: pd.DataFrame, y: Any, donors: Any = None) -> Cells:
+    """Make a record of a table of your own, with any classes and any features.
+
+    Parameters
+    ----------
+    X : DataFrame of numbers, shape (n_cells, n_features)
+        NaN where not measured. An index of unique whole numbers is kept as the cells' ids; under
+        any other the cells are numbered from 1.
+    y : array-like, shape (n_cells,)
+        Class of each cell. A Series is aligned with `X` by its index.
+    donors : array-like, shape (n_cells,), optional
+        The animal that each cell came from, under any name; by default each has its own. A Series
+        is aligned as `y` is.
+
+    Returns
+    -------
+    Cells
+        Of source and species "own".
+
+    Raises
+    ------
+    ValueError
+        If the parts do not fit together, or a class or donor is missing.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from lspin.data import own_cells
+    >>> table = pd.DataFrame({"tau": [10.0, 22.0], "soma area": [90.0, 130.0]})
+    >>> own_cells(table, y=["basket", "pyramidal"], donors=["M1", "M2"]).banner()
+    'Source: a table of your own; 2 cells.'
+    """
+    donors = np.arange(len(X)) if donors is None else donors
+    y, donors = aligned(y, X.index, "y"), aligned(donors, X.index, "donors")
+    for name, part in (("y", y), ("donors", donors)):
+        if part.isna().any():
+            raise ValueError(f"{name} is missing for {part.isna().sum()} of {len(X)} cells.")
+    has_ids = X.index.dtype.kind in "iu" and X.index.is_unique
+    ids = X.index if has_ids else range(1, len(X) + 1)
+    index = pd.Index(ids, dtype=np.int64, name="specimen_id")
+    return Cells(
+        X=X.astype(np.float64).set_axis(index),
+        y=y.astype(str).set_axis(index).rename("class"),
+        donors=pd.Series(pd.factorize(donors)[0].astype(np.int64), index, name="donor_id"),
+        metadata=pd.DataFrame("", index, list(METADATA_COLUMNS)),
+        source="own",
+        species="own",
+        cohort="all",
+        provenance={},
+    )
+
+
+def aligned(values: Any, index: pd.Index, what: str) -> pd.Series:
+    """Return one value per cell, in the order of an index.
+
+    Parameters
+    ----------
+    values : array-like, shape (n_cells,)
+        A Series goes by its own index, anything else by position.
+    index : Index, shape (n_cells,)
+        Of the table.
+    what : str
+        Names the values in an error.
+
+    Returns
+    -------
+    Series
+
+    Raises
+    ------
+    ValueError
+        If there are too few or too many values, or the Series is about other cells.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from lspin.data import aligned
+    >>> aligned(pd.Series(["a", "b"], index=[7, 3]), pd.Index([3, 7]), "y").tolist()
+    ['b', 'a']
+    """
+    if not isinstance(values, pd.Series):
+        if len(values) != len(index):
+            raise ValueError(f"{what} has {len(values)} values for {len(index)} cells.")
+        return pd.Series(np.asarray(values), index)
+    if values.index.equals(index):
+        return values
+    if len(values) != len(index) or not (values.index.is_unique and index.is_unique):
+        raise ValueError(f"{what} has {len(values)} values for {len(index)} cells.")
+    if len(values.index.difference(index)):
+        raise ValueError(
+            f"{what} is about other cells: its index and that of the table differ, for example "
+            f"{values.index.difference(index)[0]!r}."
+        )
+    return values.loc[index]
 
 
 @dataclass(frozen=True, eq=False)
@@ -236,12 +333,19 @@ class Cells:
         """True for the twin: these cells were never recorded."""
         return self.source == "twin"
 
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The class names, those of the species or of your own table."""
+        return tuple(sorted(set(self.y))) if self.source == "own" else classes_of(self.species)
+
     def counts(self) -> pd.Series:
         """Return the number of cells of each class, in the order of the class names."""
-        return _counts(self.y, self.species)
+        return _counts(self.y, self.classes)
 
     def banner(self) -> str:
         """Return one sentence that names the source, for captions and page heads."""
+        if self.source == "own":
+            return f"Source: {_SOURCE_NAMES['own']}; {len(self)} cells."
         changed = self.provenance.get("changed", False)
         warning = " (CHANGED: not the tables that the book is about)" if changed else ""
         return (
@@ -255,7 +359,8 @@ class Cells:
         Parameters
         ----------
         mask_or_index : array-like of bool, shape (n_cells,), or of specimen ids
-            Which cells to keep. Ids are returned in the order given.
+            Which cells to keep. A mask that is a Series goes by its index. Ids are returned in
+            the order given.
 
         Returns
         -------
@@ -266,6 +371,13 @@ class Cells:
         ValueError
             If a mask has the wrong length, or an id is not in the table.
         """
+        if isinstance(mask_or_index, pd.Series) and pd.api.types.is_bool_dtype(
+            mask_or_index.dropna().infer_objects()
+        ):
+            mask_or_index = aligned(mask_or_index, self.X.index, "The mask")
+            if mask_or_index.isna().any():
+                raise ValueError("The mask has missing values: fill them with True or False.")
+            mask_or_index = mask_or_index.astype(bool)
         chosen = np.asarray(mask_or_index)
         if chosen.dtype == bool:
             if chosen.shape != (len(self),):
@@ -366,7 +478,7 @@ class Spikes:
 
     def counts(self) -> pd.Series:
         """Return the number of spikes of each class, in the order of the class names."""
-        return _counts(self.y, self.species)
+        return _counts(self.y, classes_of(self.species))
 
     def banner(self) -> str:
         """Return one sentence that names the source, for captions and page heads."""
@@ -570,15 +682,15 @@ def _check_common(X: pd.DataFrame, y: pd.Series, source: str, species: str, what
         raise ValueError(f"{what}.y must have the same index as the features.")
     if source not in _SOURCE_NAMES:
         raise ValueError(f"source must be one of {list(_SOURCE_NAMES)}, got {source!r}.")
-    unknown = sorted(set(y) - set(classes_of(species)))
+    unknown = [] if source == "own" else sorted(set(y) - set(classes_of(species)))
     if unknown:
         raise ValueError(f"{what}.y holds labels that are no {species} class: {unknown}.")
     if source == "twin" and (X.index >= 0).any():
         raise ValueError(f"{what}: ids of twin cells must be negative, as no recording's are.")
 
 
-def _counts(y: pd.Series, species: str) -> pd.Series:
-    return y.value_counts().reindex(classes_of(species), fill_value=0).rename("cells")
+def _counts(y: pd.Series, classes: tuple[str, ...]) -> pd.Series:
+    return y.value_counts().reindex(classes, fill_value=0).rename("cells")
 
 
 def _as_html(banner: str, counts: pd.Series) -> str:

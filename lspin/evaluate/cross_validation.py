@@ -22,6 +22,7 @@ from sklearn.utils.validation import has_fit_parameter
 from tqdm import tqdm
 
 from lspin.data.folds import donor_folds
+from lspin.data.tables import aligned
 from lspin.model.selection import count_open
 from lspin.model.threads import n_workers
 
@@ -85,6 +86,7 @@ def cross_validate(
     >>> len(scores), len(predictions["linear"])
     (5, 175)
     """
+    y, donors = aligned(y, X.index, "y"), aligned(donors, X.index, "donors")
     folds = donor_folds(y, donors, n_splits, random_state)
     predictions = {name: pd.Series(index=y.index, dtype=object, name=name) for name in models}
     tasks = [

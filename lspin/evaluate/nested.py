@@ -22,6 +22,7 @@ from sklearn.metrics import f1_score
 from sklearn.pipeline import make_pipeline
 
 from lspin.data.folds import donor_folds
+from lspin.data.tables import aligned
 from lspin.evaluate.comparison import BEST, EACH, FEW, ONE_STANDARD_ERROR
 from lspin.evaluate.cross_validation import fit_grouped, in_processes, open_gates
 from lspin.evaluate.rivals import Contender
@@ -138,7 +139,9 @@ def search(
     pooled_f1 = np.array([_macro_f1(y.iloc[train], row) for row in predicted])
     wanted = None if model.keep_all else [int(pooled_f1.argmax())]
     refits = dict(_refits(model, inputs, X, y, donors, train, test, wanted))
-    return Search(pooled_f1, fold_f1, np.median(n_open, axis=1), refits, started, time.time())
+    return Search(
+        pooled_f1, fold_f1, np.median(n_open, axis=1), refits, started, max(started, time.time())
+    )
 
 
 def _refits(
@@ -304,6 +307,7 @@ def nested_cross_validate(
     >>> nested.scores[["model", "fold", "setting"]].shape
     (5, 3)
     """
+    y, donors = aligned(y, X.index, "y"), aligned(donors, X.index, "donors")
     keep = recorded(memory)
     classes = np.unique(y)
     # A table is what models get to see of it, so the input pipeline is a part of it.

@@ -25,15 +25,7 @@ from lspin.explain.faithfulness import (
     faithfulness,
 )
 from lspin.explain.groups import SAME, feature_groups
-from lspin.explain.held_out import (
-    HeldOut,
-    gated_model,
-    hold_out,
-    inputs,
-    measured,
-    train_on,
-    without_donor_of,
-)
+from lspin.explain.held_out import HeldOut, hold_out, train_on, without_donor_of
 from lspin.explain.leakage import (
     ALL_VALUES,
     GATES_ALONE,
@@ -122,16 +114,13 @@ __all__ = [
     "feature_groups",
     "fingerprints",
     "gated",
-    "gated_model",
     "gated_probabilities",
     "hold_out",
-    "inputs",
     "jaccard",
     "jaccard_by_size",
     "l1",
     "leakage",
     "linear_groups",
-    "measured",
     "nearest",
     "odd_cells",
     "open_gates_of",

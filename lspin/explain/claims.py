@@ -9,7 +9,6 @@ import numpy as np
 import pandas as pd
 
 from lspin.evaluate.scores import donor_interval
-from lspin.explain.closing import gated_probabilities
 from lspin.explain.held_out import HeldOut
 
 
@@ -162,11 +161,7 @@ def check_claims(held: Sequence[HeldOut], claims: Sequence[Claim] = CLAIMS) -> p
         z = pd.concat([h.Z[columns] for h in held])
         k = list(held[0].model.classes_).index(claim.of)
         effect = np.concatenate(
-            [
-                h.probability[:, k]
-                - gated_probabilities(h.model, h.Z, ~h.Z.columns.isin(columns))[:, k]
-                for h in held
-            ]
+            [h.probability[:, k] - h.closing(~h.Z.columns.isin(columns))[:, k] for h in held]
         )
         mine = called == claim.of
         difference = (z[y == claim.of].median() - z[y != claim.of].median()).mean()

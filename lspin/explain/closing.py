@@ -58,7 +58,7 @@ def gated_probabilities(
     return pooled_probabilities(logits).cpu().numpy()
 
 
-def effects(model: LSPINClassifier, Z: pd.DataFrame) -> np.ndarray:
+def effects(model: LSPINClassifier, Z: pd.DataFrame, *, regate: bool = False) -> np.ndarray:
     """How much probability each class loses when one gate alone is closed.
 
     Parameters
@@ -67,6 +67,8 @@ def effects(model: LSPINClassifier, Z: pd.DataFrame) -> np.ndarray:
         Fitted.
     Z : DataFrame, shape (n, d)
         Cells, standardised as in `fit`.
+    regate : bool, default=False
+        As in `gated_probabilities`.
 
     Returns
     -------
@@ -87,7 +89,9 @@ def effects(model: LSPINClassifier, Z: pd.DataFrame) -> np.ndarray:
     """
     probability = model.predict_proba(Z)
     effect = np.zeros((*Z.shape, len(model.classes_)))
-    for j in np.flatnonzero(model.member_gates(Z).any(axis=(0, 1))):
+    # The gating network reads measurements behind closed gates, too.
+    changes_something = np.ones(Z.shape[1], bool) if regate else model.gates(Z).any(axis=0)
+    for j in np.flatnonzero(changes_something):
         keep = np.arange(Z.shape[1]) != j
-        effect[:, j] = probability - gated_probabilities(model, Z, keep)
+        effect[:, j] = probability - gated_probabilities(model, Z, keep, regate=regate)
     return effect

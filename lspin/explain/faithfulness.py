@@ -16,26 +16,22 @@ import torch
 from scipy.integrate import trapezoid
 from tqdm import tqdm
 
-from lspin.explain.closing import gated_probabilities
+from lspin.explain.closing import effects, gated_probabilities
 from lspin.explain.held_out import HeldOut
 from lspin.model.estimator import LSPINClassifier, pooled_probabilities
 from lspin.model.threads import one_torch_thread
 
-Explainer = Callable[[LSPINClassifier, pd.DataFrame, bool, np.random.Generator], np.ndarray]
-"""Model, cells (n, d), whether gates are set anew, random numbers -> contributions (n, d)."""
+Explainer = Callable[[HeldOut, bool, np.random.Generator], np.ndarray]
+"""Model and cells, whether gates are set anew, random numbers -> contributions (n, d)."""
 
 
-def by_effect(
-    model: LSPINClassifier, Z: pd.DataFrame, regate: bool, rng: np.random.Generator
-) -> np.ndarray:
+def by_effect(held: HeldOut, regate: bool, rng: np.random.Generator) -> np.ndarray:
     """LSPIN's own reasons: what closing the gate alone takes from the predicted class.
 
     Parameters
     ----------
-    model : LSPINClassifier
-        Fitted.
-    Z : DataFrame, shape (n, d)
-        Cells, standardised as in `fit`.
+    held : HeldOut
+        A model, and n cells that it has not seen.
     regate : bool
         As in `lspin.explain.gated_probabilities`.
     rng : Generator
@@ -50,36 +46,26 @@ def by_effect(
     --------
     >>> import numpy as np
     >>> from lspin import LSPINClassifier, load_cells
-    >>> from lspin.explain import by_effect
-    >>> from lspin.features import model_inputs
+    >>> from lspin.explain import by_effect, hold_out
     >>> cells = load_cells("twin")
     >>> few = cells.select(cells.X.index[::10])
-    >>> Z = model_inputs(few.X).fit_transform(few.X)
-    >>> model = LSPINClassifier(n_members=2, n_steps=20).fit(Z, few.y)
-    >>> by_effect(model, Z[:3], False, np.random.default_rng(0)).shape
+    >>> (held,) = hold_out(few, LSPINClassifier(n_members=2, n_steps=20), n_folds=1, verbose=0)
+    >>> three = held.select(held.cells.X.index[:3])
+    >>> by_effect(three, False, np.random.default_rng(0)).shape
     (3, 42)
     """
-    every = np.arange(len(Z))
-    full = model.predict_proba(Z)
-    winner = full.argmax(axis=1)
-    contribution = np.empty(Z.shape)
-    for j in range(Z.shape[1]):
-        left = gated_probabilities(model, Z, np.arange(Z.shape[1]) != j, regate=regate)
-        contribution[:, j] = full[every, winner] - left[every, winner]
-    return contribution
+    if not regate:
+        return held.own_effects
+    return held.of_winner(effects(held.model, held.Z, regate=True))
 
 
-def by_width(
-    model: LSPINClassifier, Z: pd.DataFrame, regate: bool, rng: np.random.Generator
-) -> np.ndarray:
+def by_width(held: HeldOut, regate: bool, rng: np.random.Generator) -> np.ndarray:
     """How far the gate is open, and nothing else.
 
     Parameters
     ----------
-    model : LSPINClassifier
-        Fitted.
-    Z : DataFrame, shape (n, d)
-        Cells, standardised as in `fit`.
+    held : HeldOut
+        A model, and n cells that it has not seen.
     regate : bool
         As in `lspin.explain.gated_probabilities`.
     rng : Generator
@@ -94,29 +80,24 @@ def by_width(
     --------
     >>> import numpy as np
     >>> from lspin import LSPINClassifier, load_cells
-    >>> from lspin.explain import by_width
-    >>> from lspin.features import model_inputs
+    >>> from lspin.explain import by_width, hold_out
     >>> cells = load_cells("twin")
     >>> few = cells.select(cells.X.index[::10])
-    >>> Z = model_inputs(few.X).fit_transform(few.X)
-    >>> model = LSPINClassifier(n_members=2, n_steps=20).fit(Z, few.y)
-    >>> by_width(model, Z[:3], False, np.random.default_rng(0)).shape
+    >>> (held,) = hold_out(few, LSPINClassifier(n_members=2, n_steps=20), n_folds=1, verbose=0)
+    >>> three = held.select(held.cells.X.index[:3])
+    >>> by_width(three, False, np.random.default_rng(0)).shape
     (3, 42)
     """
-    return model.gates(Z)
+    return held.member_gates.mean(axis=0)
 
 
-def by_chance(
-    model: LSPINClassifier, Z: pd.DataFrame, regate: bool, rng: np.random.Generator
-) -> np.ndarray:
+def by_chance(held: HeldOut, regate: bool, rng: np.random.Generator) -> np.ndarray:
     """Any order.
 
     Parameters
     ----------
-    model : LSPINClassifier
-        Fitted.
-    Z : DataFrame, shape (n, d)
-        Cells, standardised as in `fit`.
+    held : HeldOut
+        A model, and n cells that it has not seen.
     regate : bool
         As in `lspin.explain.gated_probabilities`.
     rng : Generator
@@ -131,29 +112,24 @@ def by_chance(
     --------
     >>> import numpy as np
     >>> from lspin import LSPINClassifier, load_cells
-    >>> from lspin.explain import by_chance
-    >>> from lspin.features import model_inputs
+    >>> from lspin.explain import by_chance, hold_out
     >>> cells = load_cells("twin")
     >>> few = cells.select(cells.X.index[::10])
-    >>> Z = model_inputs(few.X).fit_transform(few.X)
-    >>> model = LSPINClassifier(n_members=2, n_steps=20).fit(Z, few.y)
-    >>> by_chance(model, Z[:3], False, np.random.default_rng(0)).shape
+    >>> (held,) = hold_out(few, LSPINClassifier(n_members=2, n_steps=20), n_folds=1, verbose=0)
+    >>> three = held.select(held.cells.X.index[:3])
+    >>> by_chance(three, False, np.random.default_rng(0)).shape
     (3, 42)
     """
-    return rng.random(Z.shape)
+    return rng.random(held.Z.shape)
 
 
-def by_shap(
-    model: LSPINClassifier, Z: pd.DataFrame, regate: bool, rng: np.random.Generator
-) -> np.ndarray:
+def by_shap(held: HeldOut, regate: bool, rng: np.random.Generator) -> np.ndarray:
     """Shapley values of the predicted class, sampled by permutation with `shap` [1]_.
 
     Parameters
     ----------
-    model : LSPINClassifier
-        Fitted.
-    Z : DataFrame, shape (n, d)
-        Cells, standardised as in `fit`.
+    held : HeldOut
+        A model, and n cells that it has not seen.
     regate : bool
         As in `lspin.explain.gated_probabilities`.
     rng : Generator
@@ -172,23 +148,21 @@ def by_shap(
     --------
     >>> import numpy as np
     >>> from lspin import LSPINClassifier, load_cells
-    >>> from lspin.explain import by_shap
-    >>> from lspin.features import model_inputs
+    >>> from lspin.explain import by_shap, hold_out
     >>> cells = load_cells("twin")
     >>> few = cells.select(cells.X.index[::10])
-    >>> Z = model_inputs(few.X).fit_transform(few.X)
-    >>> model = LSPINClassifier(n_members=2, n_steps=20).fit(Z, few.y)
-    >>> by_shap(model, Z[:3], False, np.random.default_rng(0)).shape  # doctest: +SKIP
+    >>> (held,) = hold_out(few, LSPINClassifier(n_members=2, n_steps=20), n_folds=1, verbose=0)
+    >>> three = held.select(held.cells.X.index[:3])
+    >>> by_shap(three, False, np.random.default_rng(0)).shape  # doctest: +SKIP
     (3, 42)
     """
     import shap
 
-    winner = model.predict_proba(Z).argmax(axis=1)
-    d = Z.shape[1]
-    values = np.empty(Z.shape)
-    for i, called in enumerate(winner):
+    d = held.Z.shape[1]
+    values = np.empty(held.Z.shape)
+    for i, called in enumerate(held.winner):
         explainer = shap.PermutationExplainer(
-            partial(_value, model, Z.iloc[[i]], called, regate),
+            partial(_value, held.model, held.Z.iloc[[i]], called, regate),
             np.zeros((1, d)),  # all gates closed
             seed=int(rng.integers(2**31)),
         )
@@ -205,17 +179,13 @@ def _value(
     return gated_probabilities(model, copies, keep, regate=regate)[:, called]
 
 
-def by_integrated_gradients(
-    model: LSPINClassifier, Z: pd.DataFrame, regate: bool, rng: np.random.Generator
-) -> np.ndarray:
+def by_integrated_gradients(held: HeldOut, regate: bool, rng: np.random.Generator) -> np.ndarray:
     """Gradients along the way from all gates closed to all as they are, with `captum` [1]_.
 
     Parameters
     ----------
-    model : LSPINClassifier
-        Fitted.
-    Z : DataFrame, shape (n, d)
-        Cells, standardised as in `fit`.
+    held : HeldOut
+        A model, and n cells that it has not seen.
     regate : bool
         As in `lspin.explain.gated_probabilities`.
     rng : Generator
@@ -234,28 +204,29 @@ def by_integrated_gradients(
     --------
     >>> import numpy as np
     >>> from lspin import LSPINClassifier, load_cells
-    >>> from lspin.explain import by_integrated_gradients
-    >>> from lspin.features import model_inputs
+    >>> from lspin.explain import by_integrated_gradients, hold_out
     >>> cells = load_cells("twin")
     >>> few = cells.select(cells.X.index[::10])
-    >>> Z = model_inputs(few.X).fit_transform(few.X)
-    >>> model = LSPINClassifier(n_members=2, n_steps=20).fit(Z, few.y)
+    >>> (held,) = hold_out(few, LSPINClassifier(n_members=2, n_steps=20), n_folds=1, verbose=0)
+    >>> three = held.select(held.cells.X.index[:3])
     >>> rng = np.random.default_rng(0)
-    >>> by_integrated_gradients(model, Z[:3], False, rng).shape  # doctest: +SKIP
+    >>> by_integrated_gradients(three, False, rng).shape  # doctest: +SKIP
     (3, 42)
     """
     from captum.attr import IntegratedGradients
 
+    network, device = held.model.network_, held.model.device
+
     def forward(keep: torch.Tensor, z: torch.Tensor, gates: torch.Tensor) -> torch.Tensor:
         if regate:
-            logits = model.network_(keep * z)[0]
+            logits = network(keep * z)[0]
         else:
-            logits = model.network_.predict_gated((keep * z) * gates.transpose(0, 1))
+            logits = network.predict_gated((keep * z) * gates.transpose(0, 1))
         return pooled_probabilities(logits)
 
-    z = torch.tensor(Z.to_numpy(), device=model.device)
-    gates = torch.tensor(model.member_gates(Z).transpose(1, 0, 2), device=model.device)
-    winner = torch.tensor(model.predict_proba(Z).argmax(axis=1), device=model.device)
+    z = torch.tensor(held.Z.to_numpy(), device=device)
+    gates = torch.tensor(held.member_gates.transpose(1, 0, 2), device=device)
+    winner = torch.tensor(held.winner, device=device)
     with one_torch_thread():
         found = IntegratedGradients(forward).attribute(
             torch.ones_like(z), target=winner, additional_forward_args=(z, gates)
@@ -279,16 +250,14 @@ EXPLAINERS: dict[str, Explainer] = {
 
 
 def deletion_insertion(
-    model: LSPINClassifier, Z: pd.DataFrame, contribution: np.ndarray, *, regate: bool = False
+    held: HeldOut, contribution: np.ndarray, *, regate: bool = False
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Close the open gates one by one, and open them alone one by one [1]_.
 
     Parameters
     ----------
-    model : LSPINClassifier
-        Fitted.
-    Z : DataFrame, shape (n, d)
-        Cells, standardised as in `fit`.
+    held : HeldOut
+        A model, and n cells that it has not seen.
     contribution : ndarray, shape (n, d)
         What comes first: the largest. Only gates that some member opened take part.
     regate : bool
@@ -310,28 +279,26 @@ def deletion_insertion(
     Examples
     --------
     >>> from lspin import LSPINClassifier, load_cells
-    >>> from lspin.explain import deletion_insertion
-    >>> from lspin.features import model_inputs
+    >>> from lspin.explain import deletion_insertion, hold_out
     >>> cells = load_cells("twin")
     >>> few = cells.select(cells.X.index[::10])
-    >>> Z = model_inputs(few.X).fit_transform(few.X)
-    >>> model = LSPINClassifier(n_members=2, n_steps=20).fit(Z, few.y)
-    >>> deletion, insertion, n_open = deletion_insertion(model, Z[:3], model.gates(Z[:3]))
+    >>> (held,) = hold_out(few, LSPINClassifier(n_members=2, n_steps=20), n_folds=1, verbose=0)
+    >>> three = held.select(held.cells.X.index[:3])
+    >>> deletion, insertion, n_open = deletion_insertion(three, three.own_effects)
     >>> deletion.shape
     (3, 43)
     >>> bool((deletion[:, 0] == insertion[:, -1]).all())
     True
     """
-    is_open = model.member_gates(Z).any(axis=0)
-    winner = model.predict_proba(Z).argmax(axis=1)
-    every = np.arange(len(Z))
+    is_open = held.member_gates.any(axis=0)
+    n, d = is_open.shape
     # Place of each gate in the order. Those that are closed come last and take no part.
     place = np.argsort(np.argsort(np.where(is_open, -contribution, np.inf), axis=1), axis=1)
-    curves = np.empty((2, len(Z), Z.shape[1] + 1))
-    for t in range(Z.shape[1] + 1):
+    curves = np.empty((2, n, d + 1))
+    for t in range(d + 1):
         first = (place < t) & is_open
         for curve, keep in zip(curves, (~first, first), strict=True):
-            curve[:, t] = gated_probabilities(model, Z, keep, regate=regate)[every, winner]
+            curve[:, t] = held.closing(keep, regate=regate)[np.arange(n), held.winner]
     return curves[0], curves[1], is_open.sum(axis=1)
 
 
@@ -421,13 +388,15 @@ def faithfulness(
     rng = np.random.default_rng(random_state)
     areas, curves = [], []
     steps = [(h, name) for h in held for name in explainers]
-    chosen = {id(h): _some_of_each(h.called, per_class, rng) for h in held}
+    chosen = {
+        id(h): h.select(h.cells.X.index[_some_of_each(h.called, per_class, rng)]) for h in held
+    }
     for h, name in tqdm(steps, desc="deletion and insertion", disable=not verbose):
-        rows = chosen[id(h)]
-        Z, called = h.Z.iloc[rows], h.called[rows]
-        contribution = explainers[name](h.model, Z, regate, rng)
-        deletion, insertion, n_open = deletion_insertion(h.model, Z, contribution, regate=regate)
-        about = {"donor": h.cells.donors.iloc[rows], "class": called, "order": name}
+        some = chosen[id(h)]
+        contribution = explainers[name](some, regate, rng)
+        deletion, insertion, n_open = deletion_insertion(some, contribution, regate=regate)
+        called = some.called
+        about = {"donor": some.cells.donors, "class": called, "order": name}
         areas.append(
             pd.DataFrame(
                 {**about, "deletion": area(deletion, n_open), "insertion": area(insertion, n_open)}

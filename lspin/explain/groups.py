@@ -7,7 +7,7 @@ import pandas as pd
 from scipy.cluster.hierarchy import fcluster, linkage
 from scipy.spatial.distance import squareform
 
-from lspin.features.catalogue import FEATURES
+from lspin.features.catalogue import feature_named
 
 SAME = 0.7
 """Rank correlation, positive or negative, from which two measurements say the same thing."""
@@ -49,6 +49,6 @@ def feature_groups(values: pd.DataFrame, same: float = SAME) -> pd.Series:
     for k in np.unique(group):
         members = np.flatnonzero(group == k)
         center = members[rho[np.ix_(members, members)].sum(axis=1).argmax()]
-        label = FEATURES[values.columns[center]].label
+        label = feature_named(values.columns[center]).label
         names[k] = label if len(members) == 1 else f"{label} [{len(members)} alike]"
     return pd.Series([names[k] for k in group], values.columns, name="group")

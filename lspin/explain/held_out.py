@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -15,98 +15,9 @@ from tqdm import tqdm
 from lspin.data.folds import donor_folds
 from lspin.data.tables import Cells
 from lspin.evaluate.cross_validation import fit_grouped
-from lspin.explain.closing import effects
-from lspin.features.inputs import model_inputs
+from lspin.explain.closing import effects, gated_probabilities
+from lspin.features.inputs import inputs_for
 from lspin.model.estimator import LSPINClassifier
-
-if TYPE_CHECKING:
-    pass
-
-
-def gated_model(pipeline: Pipeline) -> LSPINClassifier:
-    """Return the last step of a pipeline, or raise a ValueError if it has no gates.
-
-    Parameters
-    ----------
-    pipeline : Pipeline
-        Fitted or not.
-
-    Returns
-    -------
-    LSPINClassifier
-
-    Examples
-    --------
-    >>> from sklearn.pipeline import make_pipeline
-    >>> from lspin import LSPINClassifier
-    >>> from lspin.explain import gated_model
-    >>> from lspin.features import model_inputs
-    >>> gated_model(make_pipeline(model_inputs(), LSPINClassifier(lam=2.0)))
-    LSPINClassifier(lam=2.0)
-    """
-    model = pipeline[-1]
-    if not isinstance(model, LSPINClassifier):
-        raise ValueError(
-            "Gates are explained for a pipeline that ends in an LSPINClassifier; "
-            f"this one ends in {type(model).__name__}."
-        )
-    return model
-
-
-def inputs(pipeline: Pipeline, X: pd.DataFrame) -> pd.DataFrame:
-    """Standardise the cells as the model sees them, shape (n, d).
-
-    Parameters
-    ----------
-    pipeline : Pipeline
-        As in `explain_cells`.
-    X : DataFrame, shape (n, n_columns)
-        Cells as loaded.
-
-    Returns
-    -------
-    DataFrame, shape (n, d)
-
-    Examples
-    --------
-    >>> from lspin import LSPINClassifier, load_cells
-    >>> from lspin.explain import hold_out, inputs
-    >>> cells = load_cells("twin")
-    >>> few = cells.select(cells.X.index[::10])
-    >>> (held,) = hold_out(few, LSPINClassifier(n_members=2, n_steps=20), n_folds=1, verbose=0)
-    >>> inputs(held.pipeline, held.cells.X[:3]).shape
-    (3, 42)
-    """
-    names = pipeline[:-1].get_feature_names_out()
-    return pd.DataFrame(np.asarray(pipeline[:-1].transform(X)), X.index, names)
-
-
-def measured(pipeline: Pipeline, X: pd.DataFrame) -> pd.DataFrame:
-    """Return the model inputs before logarithm and scaling, in their units, NaN where missing.
-
-    Parameters
-    ----------
-    pipeline : Pipeline
-        As in `explain_cells`.
-    X : DataFrame, shape (n, n_columns)
-        Cells as loaded.
-
-    Returns
-    -------
-    DataFrame, shape (n, d)
-
-    Examples
-    --------
-    >>> from lspin import LSPINClassifier, load_cells
-    >>> from lspin.explain import hold_out, measured
-    >>> cells = load_cells("twin")
-    >>> few = cells.select(cells.X.index[::10])
-    >>> (held,) = hold_out(few, LSPINClassifier(n_members=2, n_steps=20), n_folds=1, verbose=0)
-    >>> measured(held.pipeline, held.cells.X[:3]).shape
-    (3, 42)
-    """
-    steps = pipeline[0].named_steps
-    return steps["engineer"].transform(X) if "engineer" in steps else X
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,9 +27,15 @@ class HeldOut:
     Parameters
     ----------
     pipeline : Pipeline
-        As in `explain_cells`.
+        A step that makes inputs of a table, such as `lspin.features.model_inputs`, and then an
+        `LSPINClassifier`; fitted.
     seen, cells : Cells
         Training cells; held-out cells (n of them).
+
+    Raises
+    ------
+    ValueError
+        If the pipeline has no gates to explain, or a held-out donor is among those seen.
 
     Examples
     --------
@@ -135,19 +52,55 @@ class HeldOut:
     seen: Cells
     cells: Cells
 
+    def __post_init__(self) -> None:
+        """Check that there is something to explain, and that it is fair."""
+        last = self.pipeline[-1] if isinstance(self.pipeline, Pipeline) else self.pipeline
+        if not isinstance(last, LSPINClassifier) or last is self.pipeline:
+            raise ValueError(
+                "Gates are explained for a Pipeline that makes inputs of a table and ends in an "
+                f"LSPINClassifier; this is {type(self.pipeline).__name__}, ending in "
+                f"{type(last).__name__}."
+            )
+        if both := set(self.seen.donors) & set(self.cells.donors):
+            raise ValueError(
+                f"{len(both)} donors are both among the cells seen and those held out, such as "
+                f"{min(both)}: a model explains cells that it knows too well."
+            )
+
+    def select(self, mask_or_index: Any) -> HeldOut:
+        """Return the same model beside some of the cells, as `lspin.data.Cells.select`."""
+        return replace(self, cells=self.cells.select(mask_or_index))
+
+    def inputs(self, X: pd.DataFrame) -> pd.DataFrame:
+        """Return cells as the model sees them, standardised, shape (n, d)."""
+        names = self.pipeline[:-1].get_feature_names_out()
+        return pd.DataFrame(np.asarray(self.pipeline[:-1].transform(X)), X.index, names)
+
+    def measured(self, X: pd.DataFrame) -> pd.DataFrame:
+        """Return the inputs of cells in their units, NaN where not measured, shape (n, d)."""
+        first = self.pipeline[0]
+        if isinstance(first, Pipeline) and "engineer" in first.named_steps:
+            X = first.named_steps["engineer"].transform(X)
+        return X.reindex(columns=self.Z.columns)
+
     @property
     def model(self) -> LSPINClassifier:
         """The ensemble."""
-        return gated_model(self.pipeline)
+        return self.pipeline[-1]
 
     @cached_property
     def Z(self) -> pd.DataFrame:
         """The held-out cells as the model sees them, shape (n, d)."""
-        return inputs(self.pipeline, self.cells.X)
+        return self.inputs(self.cells.X)
+
+    @cached_property
+    def Z_seen(self) -> pd.DataFrame:
+        """The training cells as the model sees them, shape (n_seen, d)."""
+        return self.inputs(self.seen.X)
 
     @cached_property
     def member_gates(self) -> np.ndarray:
-        """Their gates, shape (n_members, n, d)."""
+        """Gates of the held-out cells, shape (n_members, n, d)."""
         return self.model.member_gates(self.Z)
 
     @cached_property
@@ -165,6 +118,10 @@ class HeldOut:
         """The predicted class, shape (n,)."""
         return self.model.classes_[self.winner]
 
+    def closing(self, keep: np.ndarray, *, regate: bool = False) -> np.ndarray:
+        """Class probabilities with gates closed by hand, as `gated_probabilities`."""
+        return gated_probabilities(self.model, self.Z, keep, regate=regate)
+
     @cached_property
     def effects(self) -> np.ndarray:
         """What each measurement did for each class, shape (n, d, n_classes); see `effects`."""
@@ -173,7 +130,11 @@ class HeldOut:
     @property
     def own_effects(self) -> np.ndarray:
         """What each measurement did for the predicted class, shape (n, d)."""
-        return self.effects[np.arange(len(self.Z)), :, self.winner]
+        return self.of_winner(self.effects)
+
+    def of_winner(self, effect: np.ndarray) -> np.ndarray:
+        """Return of effects (n, d, n_classes) those on the predicted class, shape (n, d)."""
+        return effect[np.arange(len(self.Z)), :, self.winner]
 
 
 def hold_out(
@@ -254,7 +215,7 @@ def train_on(
     rows = np.arange(len(cells)) if rows is None else rows
     X, y, donors = (part.iloc[rows] for part in (cells.X, cells.y, cells.donors))
     seeded = clone(model).set_params(random_state=random_state)
-    return fit_grouped(make_pipeline(model_inputs(X), seeded), X, y, donors)
+    return fit_grouped(make_pipeline(inputs_for(X), seeded), X, y, donors)
 
 
 def without_donor_of(

@@ -14,7 +14,7 @@ import torch
 from sklearn.ensemble import RandomForestClassifier
 
 from lspin.evaluate.scores import donor_interval
-from lspin.explain.held_out import HeldOut, inputs
+from lspin.explain.held_out import HeldOut
 from lspin.model.threads import n_workers, one_torch_thread
 
 NOTHING = "nothing (the largest class)"
@@ -101,7 +101,7 @@ def _swaps(h: HeldOut, rng: np.random.Generator) -> dict[tuple[str, str, str], n
     """Feed the model with values and gates of different cells; return hits per cell."""
     gates, z = h.member_gates, h.Z.to_numpy()
     other = rng.permutation(len(z))
-    usual = h.model.member_gates(inputs(h.pipeline, h.seen.X)).mean(axis=1, keepdims=True)
+    usual = h.model.member_gates(h.Z_seen).mean(axis=1, keepdims=True)
     gated = {
         OWN: z * gates,
         OTHER_VALUES: z[other] * gates,
@@ -123,8 +123,8 @@ def _swaps(h: HeldOut, rng: np.random.Generator) -> dict[tuple[str, str, str], n
 def _forests(h: HeldOut, rng: np.random.Generator) -> dict[tuple[str, str, str], np.ndarray]:
     """Train forests on what the gates give away; return hits per held-out cell."""
     y, truth = h.seen.y.to_numpy(), h.cells.y.to_numpy()
-    z_seen, z = inputs(h.pipeline, h.seen.X).to_numpy(), h.Z.to_numpy()
-    gates_seen, gates = h.model.member_gates(inputs(h.pipeline, h.seen.X)), h.member_gates
+    z_seen, z = h.Z_seen.to_numpy(), h.Z.to_numpy()
+    gates_seen, gates = h.model.member_gates(h.Z_seen), h.member_gates
 
     def hits(X: np.ndarray, y: np.ndarray, X_held: np.ndarray) -> np.ndarray:
         forest = _forest(rng)

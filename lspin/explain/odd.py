@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from sklearn.neighbors import KNeighborsClassifier
 
-from lspin.explain.held_out import HeldOut, inputs
+from lspin.explain.held_out import HeldOut
 
 N_ALIKE = 25
 """How many training cells with similar gates are asked for their label."""
@@ -41,7 +41,7 @@ def odd_cells(held: HeldOut) -> pd.DataFrame:
     >>> bool(odd["alike"].is_monotonic_increasing)
     True
     """
-    seen = held.model.gates(inputs(held.pipeline, held.seen.X))
+    seen = held.model.gates(held.Z_seen)
     neighbours = KNeighborsClassifier(N_ALIKE).fit(seen, held.seen.y)
     share = neighbours.predict_proba(held.model.gates(held.Z))
     own = np.searchsorted(held.model.classes_, held.cells.y)

@@ -2,27 +2,18 @@
 
 from __future__ import annotations
 
-import numpy as np
 import pandas as pd
-from sklearn.pipeline import Pipeline
 
-from lspin.explain.closing import effects
-from lspin.explain.held_out import gated_model, inputs, measured
+from lspin.explain.held_out import HeldOut
 
 
-def explain_cells(
-    pipeline: Pipeline, X: pd.DataFrame, y: pd.Series
-) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Tabulate what the model predicted for each cell, and through which gates.
+def explain_cells(held: HeldOut) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Tabulate what the model predicted for each held-out cell, and through which gates.
 
     Parameters
     ----------
-    pipeline : Pipeline
-        `lspin.features.model_inputs` followed by an `LSPINClassifier`, fitted.
-    X : DataFrame, shape (n, n_columns)
-        Cells as loaded; explain only cells of donors that the pipeline was not fitted on.
-    y : Series, shape (n,)
-        Their classes.
+    held : HeldOut
+        From `hold_out`; ``held.select`` takes some of its cells.
 
     Returns
     -------
@@ -39,11 +30,6 @@ def explain_cells(
         - ``effect``, how much probability the predicted class loses when this gate alone is
           closed. Negative: the open gate spoke against the prediction.
 
-    Raises
-    ------
-    ValueError
-        If the last step of the pipeline is not an `LSPINClassifier`.
-
     Examples
     --------
     >>> from lspin import LSPINClassifier, load_cells
@@ -51,25 +37,20 @@ def explain_cells(
     >>> cells = load_cells("twin")
     >>> few = cells.select(cells.X.index[::10])
     >>> (held,) = hold_out(few, LSPINClassifier(n_members=2, n_steps=20), n_folds=1, verbose=0)
-    >>> predictions, gates = explain_cells(held.pipeline, held.cells.X[:3], held.cells.y[:3])
+    >>> predictions, gates = explain_cells(held.select(held.cells.X.index[:3]))
     >>> predictions.shape, gates.shape
     ((3, 7), (126, 5))
     """
-    model = gated_model(pipeline)
-    Z = inputs(pipeline, X)
-    member_gates = model.member_gates(Z)
-    probability = model.predict_proba(Z)
-    winner = probability.argmax(axis=1)
-
-    predictions = pd.DataFrame(probability, index=X.index, columns=model.classes_)
-    predictions.insert(0, "class", y)
-    predictions.insert(1, "predicted", model.classes_[winner])
+    X, Z = held.cells.X, held.Z
+    predictions = pd.DataFrame(held.probability, index=X.index, columns=held.model.classes_)
+    predictions.insert(0, "class", held.cells.y)
+    predictions.insert(1, "predicted", held.called)
     columns = {
-        "value": measured(pipeline, X)[Z.columns].to_numpy(),
+        "value": held.measured(X).to_numpy(),
         "z": Z.to_numpy(),
-        "gate": member_gates.mean(axis=0),
-        "members": (member_gates > 0).sum(axis=0),
-        "effect": effects(model, Z)[np.arange(len(Z)), :, winner],
+        "gate": held.member_gates.mean(axis=0),
+        "members": (held.member_gates > 0).sum(axis=0),
+        "effect": held.own_effects,
     }
     index = pd.MultiIndex.from_product([X.index, Z.columns], names=["specimen_id", "feature"])
     gates = pd.DataFrame({name: table.ravel() for name, table in columns.items()}, index=index)
@@ -98,7 +79,7 @@ def open_gates_of(gates: pd.DataFrame, specimen_id: int) -> pd.DataFrame:
     >>> cells = load_cells("twin")
     >>> few = cells.select(cells.X.index[::10])
     >>> (held,) = hold_out(few, LSPINClassifier(n_members=2, n_steps=20), n_folds=1, verbose=0)
-    >>> predictions, gates = explain_cells(held.pipeline, held.cells.X[:3], held.cells.y[:3])
+    >>> predictions, gates = explain_cells(held)
     >>> list(open_gates_of(gates, held.cells.X.index[0]))
     ['value', 'z', 'gate', 'members', 'effect']
     """

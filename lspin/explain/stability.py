@@ -3,33 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from itertools import combinations
 
 import numpy as np
 import pandas as pd
 from scipy.spatial.distance import cdist
 from scipy.stats import hypergeom
-from sklearn.pipeline import Pipeline
 from tqdm import tqdm
 
 from lspin.data.folds import donor_folds
-from lspin.explain.closing import effects
-from lspin.explain.held_out import HeldOut, inputs, train_on
-from lspin.model.estimator import LSPINClassifier
+from lspin.explain.held_out import HeldOut, train_on
 
 STRONGEST = 3
 """How many measurements count as the short answer."""
 
 
-def open_sets(model: LSPINClassifier, Z: pd.DataFrame) -> np.ndarray:
+def open_sets(held: HeldOut) -> np.ndarray:
     """Tell which gates at least half of the members opened, shape (n, d).
 
     Parameters
     ----------
-    model : LSPINClassifier
-        Fitted.
-    Z : DataFrame, shape (n, d)
-        Cells, standardised as in `fit`.
+    held : HeldOut
 
     Returns
     -------
@@ -38,27 +33,22 @@ def open_sets(model: LSPINClassifier, Z: pd.DataFrame) -> np.ndarray:
     Examples
     --------
     >>> from lspin import LSPINClassifier, load_cells
-    >>> from lspin.features import model_inputs
-    >>> from lspin.explain import open_sets
+    >>> from lspin.explain import hold_out, open_sets
     >>> cells = load_cells("twin")
     >>> few = cells.select(cells.X.index[::10])
-    >>> Z = model_inputs(few.X).fit_transform(few.X)
-    >>> model = LSPINClassifier(n_members=2, n_steps=20).fit(Z, few.y)
-    >>> open_sets(model, Z).shape
-    (175, 42)
+    >>> (held,) = hold_out(few, LSPINClassifier(n_members=2, n_steps=20), n_folds=1, verbose=0)
+    >>> open_sets(held).shape == held.Z.shape
+    True
     """
-    return (model.member_gates(Z) > 0).mean(axis=0) >= 0.5
+    return (held.member_gates > 0).mean(axis=0) >= 0.5
 
 
-def strongest_sets(model: LSPINClassifier, Z: pd.DataFrame) -> np.ndarray:
+def strongest_sets(held: HeldOut) -> np.ndarray:
     """Tell which `STRONGEST` measurements did most for the predicted class, shape (n, d).
 
     Parameters
     ----------
-    model : LSPINClassifier
-        Fitted.
-    Z : DataFrame, shape (n, d)
-        Cells, standardised as in `fit`.
+    held : HeldOut
 
     Returns
     -------
@@ -67,19 +57,15 @@ def strongest_sets(model: LSPINClassifier, Z: pd.DataFrame) -> np.ndarray:
     Examples
     --------
     >>> from lspin import LSPINClassifier, load_cells
-    >>> from lspin.features import model_inputs
-    >>> from lspin.explain import strongest_sets
+    >>> from lspin.explain import hold_out, strongest_sets
     >>> cells = load_cells("twin")
     >>> few = cells.select(cells.X.index[::10])
-    >>> Z = model_inputs(few.X).fit_transform(few.X)
-    >>> model = LSPINClassifier(n_members=2, n_steps=20).fit(Z, few.y)
-    >>> int(strongest_sets(model, Z).sum(axis=1).max()) <= 3
+    >>> (held,) = hold_out(few, LSPINClassifier(n_members=2, n_steps=20), n_folds=1, verbose=0)
+    >>> int(strongest_sets(held).sum(axis=1).max()) <= 3
     True
     """
-    effect = effects(model, Z)
-    own = effect[np.arange(len(Z)), :, model.predict_proba(Z).argmax(axis=1)]
-    place = np.argsort(np.argsort(-own, axis=1), axis=1)
-    return (place < STRONGEST) & (own > 0)
+    place = np.argsort(np.argsort(-held.own_effects, axis=1), axis=1)
+    return (place < STRONGEST) & (held.own_effects > 0)
 
 
 def to_groups(sets: np.ndarray, groups: pd.Series) -> np.ndarray:
@@ -247,7 +233,7 @@ def nearest(Z: pd.DataFrame, donors: pd.Series) -> np.ndarray:
 
 def refits(
     held: HeldOut, *, n_seeds: int = 4, n_draws: int = 20, random_state: int = 0, verbose: int = 1
-) -> dict[str, list[Pipeline]]:
+) -> dict[str, list[HeldOut]]:
     """Train the model of one fold again, in three ways that should not matter.
 
     Parameters
@@ -263,7 +249,7 @@ def refits(
 
     Returns
     -------
-    dict of str to list of Pipeline
+    dict of str to list of HeldOut
         ``another seed``: nothing changed but random numbers; ``other donors``: each time
         without another quarter of the training donors; ``donors drawn anew``: as many donors as
         before, drawn with replacement (bootstrap).
@@ -277,7 +263,7 @@ def refits(
     >>> few = cells.select(cells.X.index[::10])
     >>> (held,) = hold_out(few, LSPINClassifier(n_members=2, n_steps=20), n_folds=1, verbose=0)
     >>> trained = refits(held, n_seeds=1, n_draws=1, verbose=0)
-    >>> {name: len(pipelines) for name, pipelines in trained.items()}
+    >>> {name: len(again) for name, again in trained.items()}
     {'another seed': 1, 'other donors': 4, 'donors drawn anew': 1}
     """
     seen, rng = held.seen, np.random.default_rng(random_state)
@@ -288,11 +274,12 @@ def refits(
         "donors drawn anew": [draw_donors(seen.donors, rng) for _ in range(n_draws)],
     }
     bar = tqdm(desc="training again", total=sum(map(len, draws.values())), disable=not verbose)
-    trained: dict[str, list[Pipeline]] = {name: [] for name in draws}
+    trained: dict[str, list[HeldOut]] = {name: [] for name in draws}
     with bar:
         for name, rows_of_draws in draws.items():
             for rows in rows_of_draws:
-                trained[name].append(train_on(seen, held.model, int(rng.integers(2**31)), rows))
+                pipeline = train_on(seen, held.model, int(rng.integers(2**31)), rows)
+                trained[name].append(replace(held, pipeline=pipeline))
                 bar.update()
     return trained
 
@@ -327,14 +314,14 @@ def draw_donors(donors: pd.Series, rng: np.random.Generator) -> np.ndarray:
 
 
 def stability(
-    held: HeldOut, trained: Mapping[str, Sequence[Pipeline]], groups: pd.Series
+    held: HeldOut, trained: Mapping[str, Sequence[HeldOut]], groups: pd.Series
 ) -> pd.DataFrame:
     """Compare the reasons that different trainings, or similar cells, give.
 
     Parameters
     ----------
     held : HeldOut
-    trained : mapping of str to sequence of Pipeline
+    trained : mapping of str to sequence of HeldOut
         From `refits`: all pairs of each list are compared.
     groups : Series
         From `lspin.explain.feature_groups`.
@@ -355,7 +342,7 @@ def stability(
     >>> cells = load_cells("twin")
     >>> few = cells.select(cells.X.index[::10])
     >>> (held,) = hold_out(few, LSPINClassifier(n_members=2, n_steps=20), n_folds=1, verbose=0)
-    >>> twice = {"itself": [held.pipeline, held.pipeline]}
+    >>> twice = {"itself": [held, held]}
     >>> table = stability(held, twice, feature_groups(held.Z)).set_index("compared with")
     >>> bool((table.loc["itself", "jaccard"].round(6) == 1).all())
     True
@@ -363,10 +350,9 @@ def stability(
     rows = []
     for reasons, sets_of in _REASONS.items():
         compared: dict[str, list[tuple[np.ndarray, np.ndarray]]] = {}
-        for name, pipelines in trained.items():
-            sets = [sets_of(p[-1], inputs(p, held.cells.X)) for p in pipelines]
-            compared[name] = list(combinations(sets, 2))
-        mine = sets_of(held.model, held.Z)
+        for name, refitted in trained.items():
+            compared[name] = list(combinations(map(sets_of, refitted), 2))
+        mine = sets_of(held)
         neighbours = mine[nearest(held.Z, held.cells.donors)]
         compared["the most similar cell"] = [(mine, neighbours)]
         for name, pairs in compared.items():
@@ -382,14 +368,14 @@ _REASONS = {"open gates": open_sets, f"strongest {STRONGEST}": strongest_sets}
 
 
 def selection_frequency(
-    held: HeldOut, pipelines: Sequence[Pipeline], groups: pd.Series, *, random_state: int = 0
+    held: HeldOut, refitted: Sequence[HeldOut], groups: pd.Series, *, random_state: int = 0
 ) -> pd.DataFrame:
     """How often each measurement is among the reasons, with intervals.
 
     Parameters
     ----------
     held : HeldOut
-    pipelines : sequence of Pipeline
+    refitted : sequence of HeldOut
         Trained on draws of donors, from `refits`. The held-out donors are drawn as well, so that
         the intervals hold what comes of either.
     groups : Series
@@ -411,16 +397,15 @@ def selection_frequency(
     >>> cells = load_cells("twin")
     >>> few = cells.select(cells.X.index[::10])
     >>> (held,) = hold_out(few, LSPINClassifier(n_members=2, n_steps=20), n_folds=1, verbose=0)
-    >>> pipelines = [held.pipeline, held.pipeline]
-    >>> frequency = selection_frequency(held, pipelines, feature_groups(held.Z))
+    >>> frequency = selection_frequency(held, [held, held], feature_groups(held.Z))
     >>> frequency["unit"].unique().tolist()
     ['measurement', 'group']
     """
     rng = np.random.default_rng(random_state)
-    draws = [draw_donors(held.cells.donors, rng) for _ in pipelines]
+    draws = [draw_donors(held.cells.donors, rng) for _ in refitted]
     tables = []
     for reasons, sets_of in _REASONS.items():
-        sets = [sets_of(p[-1], inputs(p, held.cells.X)) for p in pipelines]
+        sets = [sets_of(h) for h in refitted]
         by_group = [to_groups(chosen, groups) for chosen in sets]
         for unit, names, table in (
             ("measurement", held.Z.columns, sets),

@@ -6,14 +6,22 @@ model can use; ``spike`` measures one action potential from its trace.
 
 from __future__ import annotations
 
-from lspin.features.catalogue import AUTHORS_FEATURES, FEATURES, SPIKE_CATALOGUE, Feature
+from lspin.features.catalogue import (
+    AUTHORS_FEATURES,
+    FEATURES,
+    SPIKE_CATALOGUE,
+    Feature,
+    feature_named,
+)
 from lspin.features.inputs import (
     ENGINEERED_FEATURES,
     LOGGED_FEATURES,
     STIMULUS_ONSET_S,
     ReleasedFeatures,
+    inputs_for,
     log_heavy_tails,
     model_inputs,
+    table_inputs,
 )
 from lspin.features.spike import measure_spike, measure_spikes
 
@@ -26,8 +34,11 @@ __all__ = [
     "STIMULUS_ONSET_S",
     "Feature",
     "ReleasedFeatures",
+    "feature_named",
+    "inputs_for",
     "log_heavy_tails",
     "measure_spike",
     "measure_spikes",
     "model_inputs",
+    "table_inputs",
 ]

@@ -192,3 +192,25 @@ AUTHORS_FEATURES: tuple[str, ...] = tuple(
     """.split()
 )
 """The 41 features of Ophir, Shefi & Lindenbaum (2023), in the order of their table."""
+
+
+def feature_named(name: str) -> Feature:
+    """Return what the catalogue says of a feature, or one that has nothing but its name.
+
+    Parameters
+    ----------
+    name : str
+        Column of any table.
+
+    Returns
+    -------
+    Feature
+
+    Examples
+    --------
+    >>> from lspin.features import feature_named
+    >>> feature_named("tau").label, feature_named("soma area").label
+    ('membrane time constant', 'soma area')
+    """
+    name = str(name)
+    return FEATURES.get(name) or Feature(name, "", "", name, "")

@@ -229,17 +229,74 @@ def model_inputs(columns: Iterable[str] = RELEASED_FEATURES) -> Pipeline:
             f"Not in the catalogue lspin.features.FEATURES: {unknown[:5]}. "
             "Pass the columns of load_cells().X, or drop or rename these."
         )
-    steps = [
-        ("log", FunctionTransformer(log_heavy_tails, feature_names_out="one-to-one")),
-        ("impute", SimpleImputer(strategy="median", keep_empty_features=True)),
-        ("scale", StandardScaler()),
-        (
-            "clip",
-            FunctionTransformer(
-                np.clip, kw_args={"a_min": -5, "a_max": 5}, feature_names_out="one-to-one"
-            ),
-        ),
-    ]
+    log = FunctionTransformer(log_heavy_tails, feature_names_out="one-to-one")
+    steps = [("log", log), *table_inputs().steps]
     if set(names) & set(_TIMINGS):
         steps.insert(0, ("engineer", ReleasedFeatures()))
     return Pipeline(steps).set_output(transform="pandas")
+
+
+def table_inputs() -> Pipeline:
+    """Build the pipeline from a table of any numbers to model inputs.
+
+    Its steps are named ``check`` (that numbers can be squared), ``impute`` (median of the training
+    rows), ``scale`` (mean 0, standard deviation 1 on the training rows) and ``clip`` (to 5 standard
+    deviations).
+
+    Returns
+    -------
+    Pipeline
+        Not fitted.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from lspin.features import table_inputs
+    >>> table_inputs().fit_transform(pd.DataFrame({"area": [1.0, 3.0, None]}))
+           area
+    0 -1.224745
+    1  1.224745
+    2  0.000000
+    """
+    clip = FunctionTransformer(
+        np.clip, kw_args={"a_min": -5, "a_max": 5}, feature_names_out="one-to-one"
+    )
+    steps = [
+        ("check", FunctionTransformer(_refuse_huge, feature_names_out="one-to-one")),
+        ("impute", SimpleImputer(strategy="median", keep_empty_features=True)),
+        ("scale", StandardScaler()),
+        ("clip", clip),
+    ]
+    return Pipeline(steps).set_output(transform="pandas")
+
+
+def inputs_for(X: pd.DataFrame) -> Pipeline:
+    """Return `model_inputs` for a table of the catalogue's features, else `table_inputs`.
+
+    Parameters
+    ----------
+    X : DataFrame, shape (n_cells, n_features)
+        Only its columns count.
+
+    Returns
+    -------
+    Pipeline
+        Not fitted.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from lspin.features import inputs_for
+    >>> [list(inputs_for(pd.DataFrame(columns=[name])).named_steps)[0] for name in ("tau", "area")]
+    ['log', 'check']
+    """
+    return model_inputs(X) if set(X.columns) <= set(FEATURES) else table_inputs()
+
+
+def _refuse_huge(X: pd.DataFrame) -> pd.DataFrame:
+    """Refuse numbers whose squares overflow: they would turn their whole column into NaN."""
+    largest = np.abs(X).max(axis=0)
+    if (largest > 1e100).any():
+        name = largest.idxmax()
+        raise ValueError(f"{name} has a value of {largest[name]:.3g}: what unit is it in?")
+    return X

@@ -10,6 +10,7 @@ from lspin.show.card import N_GATES, N_NEIGHBOURS, Card, make_card, plot_card
 from lspin.show.plots import (
     CLASS_COLORS,
     CLASS_MARKERS,
+    class_styles,
     name_source,
     plot_by_class,
     plot_median_spikes,
@@ -25,6 +26,7 @@ __all__ = [
     "N_GATES",
     "N_NEIGHBOURS",
     "Card",
+    "class_styles",
     "make_card",
     "name_source",
     "plot_by_class",

@@ -9,10 +9,10 @@ import numpy as np
 import pandas as pd
 
 from lspin.data.tables import Spikes
-from lspin.explain.held_out import HeldOut, inputs, measured
+from lspin.explain.held_out import HeldOut
 from lspin.explain.reasons import explain_cells, open_gates_of
-from lspin.features.catalogue import FEATURES
-from lspin.show.plots import CLASS_COLORS, name_source
+from lspin.features.catalogue import feature_named
+from lspin.show.plots import class_styles, name_source
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -100,7 +100,7 @@ class Card:
         ]
         head = f"  {'measurement':38} {'value':>18} {'percentile':>10} {'gate':>5} {'effect':>7}"
         gates = [
-            f"  {FEATURES[name].label:38} {_value(name, row):>18} {_percentile(row):>10} "
+            f"  {feature_named(name).label:38} {_value(name, row):>18} {_percentile(row):>10} "
             f"{row['gate']:5.2f} {row['effect']:+7.1%}"
             for name, row in self.strongest.iterrows()
         ]
@@ -161,17 +161,17 @@ def make_card(held: HeldOut, specimen_id: int, spikes: Spikes | None = None) -> 
     >>> make_card(held, specimen_id).neighbours.shape
     (5, 6)
     """
-    cell = held.cells.select([specimen_id])
-    predictions, gates = explain_cells(held.pipeline, cell.X, cell.y)
+    one = held.select([specimen_id])
+    cell, (predictions, gates) = one.cells, explain_cells(one)
     called = predictions["predicted"].iloc[0]
 
     opened = open_gates_of(gates, specimen_id)
-    values = measured(held.pipeline, pd.concat([held.seen.X, held.cells.X]))[opened.index]
+    values = held.measured(pd.concat([held.seen.X, held.cells.X]))[opened.index]
     lower = (values < opened["value"]).sum() / values.notna().sum()
     opened["percentile"] = (100 * lower).where(opened["value"].notna())
 
     alike = held.seen.select((held.seen.y == called).to_numpy())
-    away = (inputs(held.pipeline, alike.X) - gates["z"].to_numpy()) * gates["gate"].to_numpy()
+    away = (held.inputs(alike.X) - gates["z"].to_numpy()) * gates["gate"].to_numpy()
     distance = np.sqrt((away**2).sum(axis=1)).nsmallest(N_NEIGHBOURS).rename("distance")
 
     waveforms = pd.DataFrame() if spikes is None else spikes.waveform_mv
@@ -230,14 +230,14 @@ def plot_card(card: Card) -> Figure:
 
 
 def _plot_probability(ax: Axes, card: Card) -> None:
-    shares = card.probability.iloc[::-1]
-    ax.barh(shares.index, 100 * shares, color=[CLASS_COLORS[name] for name in shares.index])
+    shares, styles = card.probability.iloc[::-1], class_styles(card.probability.index)
+    ax.barh(shares.index, 100 * shares, color=[styles[name][0] for name in shares.index])
     ax.set(xlim=(0, 100), xlabel="probability (%)")
 
 
 def _plot_spike(ax: Axes, card: Card) -> None:
     """Draw the cell's spike over those of the class it was called by."""
-    color = CLASS_COLORS[card.called]
+    color = class_styles(card.probability.index)[card.called][0]
     if len(card.class_spikes_mv):
         low, high = card.class_spikes_mv.quantile([0.1, 0.9]).to_numpy()
         time_ms = card.class_spikes_mv.columns.to_numpy(dtype=float)
@@ -265,7 +265,7 @@ def _write_neighbours(ax: Axes, card: Card) -> None:
 def _plot_gates(places: Axes, effects: Axes, card: Card) -> None:
     """Draw where the cell stands among all cells, and what each gate did."""
     rows = card.strongest.iloc[::-1]
-    names = [f"{FEATURES[name].label}: {_value(name, row)}" for name, row in rows.iterrows()]
+    names = [f"{feature_named(name).label}: {_value(name, row)}" for name, row in rows.iterrows()]
     y = np.arange(len(rows))
     places.hlines(y, 0, 100, color="0.85")
     places.plot(rows["percentile"], y, "o", color="black")
@@ -281,7 +281,7 @@ def _value(name: str, row: pd.Series) -> str:
     """Write a measurement with its unit."""
     if np.isnan(row["value"]):
         return "not measured"
-    return f"{row['value']:.3g} {FEATURES[name].unit}".rstrip()
+    return f"{row['value']:.3g} {feature_named(name).unit}".rstrip()
 
 
 def _percentile(row: pd.Series) -> str:
@@ -293,6 +293,7 @@ def _describe(metadata: pd.Series) -> str:
     parts = [metadata["line_name"], metadata["structure"]]
     if metadata["layer"]:
         parts.append(f"layer {metadata['layer']}")
-    parts.append(f"{metadata['dendrite_type'] or 'unknown'} dendrites")
-    parts.append(f"reporter {metadata['reporter_status'] or 'unknown'}")
+    if metadata["line_name"]:
+        parts.append(f"{metadata['dendrite_type'] or 'unknown'} dendrites")
+        parts.append(f"reporter {metadata['reporter_status'] or 'unknown'}")
     return ", ".join(filter(None, parts))

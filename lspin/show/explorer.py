@@ -18,14 +18,12 @@ import ipywidgets as widgets
 import numpy as np
 import pandas as pd
 from IPython.display import HTML
-from sklearn.pipeline import Pipeline
 from vl_convert import javascript_bundle
 
-from lspin.explain.closing import gated_probabilities
-from lspin.explain.held_out import gated_model, inputs
+from lspin.explain.held_out import HeldOut
 from lspin.explain.reasons import explain_cells, open_gates_of
-from lspin.features.catalogue import FEATURES
-from lspin.show.plots import CLASS_COLORS, CLASS_MARKERS
+from lspin.features.catalogue import feature_named
+from lspin.show.plots import class_styles
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -33,7 +31,10 @@ if TYPE_CHECKING:
 
 __all__ = ["gate_chart", "live_explorer", "static_explorer"]
 
-SHAPES = {"o": "circle", "s": "square", "^": "triangle-up", "v": "triangle-down", "D": "diamond"}
+SHAPES = {
+    **{"o": "circle", "s": "square", "^": "triangle-up", "v": "triangle-down", "D": "diamond"},
+    **{"P": "cross", "X": "wedge"},
+}
 """The names that Altair has for Matplotlib's markers."""
 
 N_LISTED = 12
@@ -47,20 +48,19 @@ STYLE = """<style>
 
 
 def gate_chart(
-    predictions: pd.DataFrame,
-    gates: pd.DataFrame,
+    held: HeldOut,
     *,
     x: str,
     y: str,
     selected: int,
-    source: str,
+    source: str | None = None,
     n_gates: int = 8,
 ) -> alt.VConcatChart:
     """Draw the chart of `static_explorer`; the parameters are the same.
 
     Parameters
     ----------
-    predictions, gates, x, y, selected, source, n_gates
+    held, x, y, selected, source, n_gates
         As there.
 
     Returns
@@ -70,23 +70,23 @@ def gate_chart(
     Examples
     --------
     >>> from lspin import LSPINClassifier, load_cells
-    >>> from lspin.explain import explain_cells, hold_out
+    >>> from lspin.explain import hold_out
     >>> from lspin.show.explorer import gate_chart
     >>> cells = load_cells("twin")
     >>> few = cells.select(cells.X.index[::10])
     >>> (held,) = hold_out(few, LSPINClassifier(n_members=2, n_steps=20), n_folds=1, verbose=0)
-    >>> predictions, gates = explain_cells(held.pipeline, held.cells.X, held.cells.y)
     >>> chart = gate_chart(
-    ...     predictions,
-    ...     gates,
+    ...     held,
     ...     x="sag",
     ...     y="tau",
-    ...     selected=predictions.index[0],
+    ...     selected=held.cells.X.index[0],
     ...     source=held.cells.banner(),
     ... )
     >>> len(chart.vconcat)
     2
     """
+    predictions, gates = explain_cells(held)
+    source = held.cells.banner() if source is None else source
     classes = list(predictions.columns[2:])
     cells = pd.DataFrame(
         {
@@ -111,15 +111,16 @@ def gate_chart(
         clear=False,
         empty=False,
     )
-    color = alt.Scale(domain=classes, range=[CLASS_COLORS[name] for name in classes])
-    shape = alt.Scale(domain=classes, range=[SHAPES[CLASS_MARKERS[name]] for name in classes])
+    styles = class_styles(classes)
+    color = alt.Scale(domain=classes, range=[styles[name][0] for name in classes])
+    shape = alt.Scale(domain=classes, range=[SHAPES[styles[name][1]] for name in classes])
     legend = alt.Legend(title=None, orient="bottom", columns=3)
     scatter = (
         alt.Chart(cells.dropna(), title="Cells: click one", width=300, height=240)
         .mark_point(filled=True, opacity=1)
         .encode(
-            x=alt.X("x", title=FEATURES[x].axis_label).scale(zero=False),
-            y=alt.Y("y", title=FEATURES[y].axis_label).scale(zero=False),
+            x=alt.X("x", title=feature_named(x).axis_label).scale(zero=False),
+            y=alt.Y("y", title=feature_named(y).axis_label).scale(zero=False),
             color=alt.Color("class", scale=color, legend=legend),
             shape=alt.Shape("class", scale=shape, legend=legend),
             size=alt.condition(pick, alt.value(260), alt.value(70)),
@@ -184,13 +185,12 @@ def gate_chart(
 
 
 def static_explorer(
-    predictions: pd.DataFrame,
-    gates: pd.DataFrame,
+    held: HeldOut,
     *,
     x: str,
     y: str,
     selected: int,
-    source: str,
+    source: str | None = None,
     n_gates: int = 8,
 ) -> HTML:
     """Show an explorer that works without Python behind it and without a network.
@@ -199,14 +199,16 @@ def static_explorer(
 
     Parameters
     ----------
-    predictions, gates : DataFrame
-        From `explain_cells`. Some 150 cells keep the page small and the points apart.
+    held : HeldOut
+        Its held-out cells are shown; some 150 (``held.select``) keep the page small and the points
+        apart.
     x, y : str
         The two features to spread the cells over.
     selected : int
         The ``specimen_id`` shown before anything is clicked.
-    source : str
-        Where the cells come from, one sentence for the chart's subtitle.
+    source : str, optional
+        Where the cells come from, one sentence for the chart's subtitle; by default the banner of
+        the cells shown.
     n_gates : int
         How many open gates to show of the selected cell, those with the largest effect.
 
@@ -223,32 +225,21 @@ def static_explorer(
     Examples
     --------
     >>> from lspin import LSPINClassifier, load_cells
-    >>> from lspin.explain import explain_cells, hold_out
+    >>> from lspin.explain import hold_out
     >>> from lspin.show.explorer import static_explorer
     >>> cells = load_cells("twin")
     >>> few = cells.select(cells.X.index[::10])
     >>> (held,) = hold_out(few, LSPINClassifier(n_members=2, n_steps=20), n_folds=1, verbose=0)
-    >>> predictions, gates = explain_cells(held.pipeline, held.cells.X, held.cells.y)
-    >>> page = static_explorer(
-    ...     predictions,
-    ...     gates,
-    ...     x="sag",
-    ...     y="tau",
-    ...     selected=predictions.index[0],
-    ...     source=held.cells.banner(),
-    ... )
+    >>> page = static_explorer(held, x="sag", y="tau", selected=held.cells.X.index[0])
     >>> "gate-explorer" in page.data
     True
     """
-    if selected not in predictions.index:
-        raise ValueError(f"selected={selected!r} is none of the {len(predictions)} cells given.")
-    features = gates.index.unique("feature")
+    if selected not in held.Z.index:
+        raise ValueError(f"selected={selected!r} is none of the {len(held.Z)} cells given.")
     for name in (x, y):
-        if name not in features:
-            raise ValueError(f"{name!r} is no model input; there are {list(features)}.")
-    chart = gate_chart(
-        predictions, gates, x=x, y=y, selected=selected, source=source, n_gates=n_gates
-    )
+        if name not in held.Z.columns:
+            raise ValueError(f"{name!r} is no model input; there are {list(held.Z.columns)}.")
+    chart = gate_chart(held, x=x, y=y, selected=selected, source=source, n_gates=n_gates)
     # Altair's own to_html(inline=True) puts the library's names into the page's scope, where
     # they collide with Sphinx's scripts. A function keeps them in, all but window.vegaEmbed.
     return HTML(
@@ -259,12 +250,7 @@ def static_explorer(
     )
 
 
-def live_explorer(
-    pipeline: Pipeline,
-    X: pd.DataFrame,
-    y: pd.Series,
-    card: Callable[[int], Figure] | None = None,
-) -> widgets.VBox:
+def live_explorer(held: HeldOut, card: Callable[[int], Figure] | None = None) -> widgets.VBox:
     """Show an explorer that closes gates while you watch; needs a running Python.
 
     Choose a cell, then raise the threshold: gates whose mean over the ensemble is below it are
@@ -272,8 +258,8 @@ def live_explorer(
 
     Parameters
     ----------
-    pipeline, X, y
-        As in `explain_cells`.
+    held : HeldOut
+        Its held-out cells are shown.
     card : callable, optional
         Draws a figure of the cell with this ``specimen_id``, shown below the gates; see
         `lspin.show.plot_card`.
@@ -291,19 +277,17 @@ def live_explorer(
     >>> cells = load_cells("twin")
     >>> few = cells.select(cells.X.index[::10])
     >>> (held,) = hold_out(few, LSPINClassifier(n_members=2, n_steps=20), n_folds=1, verbose=0)
-    >>> box = live_explorer(held.pipeline, held.cells.X[:3], held.cells.y[:3])
+    >>> box = live_explorer(held)
     >>> type(box).__name__
     'VBox'
     """
-    model = gated_model(pipeline)
-    Z = inputs(pipeline, X)
-    predictions, gates = explain_cells(pipeline, X, y)
+    predictions, gates = explain_cells(held)
 
     def cells_of(kind: str) -> list[tuple[str, int]]:
         of_kind = predictions[predictions["class"] == kind]
         return [(_cell_title(i, row), i) for i, row in of_kind.iterrows()]
 
-    kind = widgets.Dropdown(options=sorted(y.unique()), description="true class")
+    kind = widgets.Dropdown(options=sorted(held.cells.y.unique()), description="true class")
     cell = widgets.Dropdown(
         options=cells_of(kind.value), description="cell", layout={"width": "28em"}
     )
@@ -318,9 +302,9 @@ def live_explorer(
     def draw(_: object = None) -> None:
         rows = open_gates_of(gates, cell.value)
         keep = gates.loc[cell.value, "gate"].to_numpy() >= threshold.value
-        left = gated_probabilities(model, Z.loc[[cell.value]], keep)[0]
+        left = held.select([cell.value]).closing(keep)[0]
         view.value = _probability_html(
-            predictions.loc[cell.value], dict(zip(model.classes_, left, strict=True))
+            predictions.loc[cell.value], dict(zip(held.model.classes_, left, strict=True))
         ) + _gates_html(rows[rows["gate"] >= threshold.value], len(rows))
 
     kind.observe(list_cells, "value")
@@ -367,7 +351,7 @@ def _cell_title(specimen_id: int, prediction: pd.Series) -> str:
 
 def _measurement(feature: str, value: float) -> str:
     """Write a measurement with its unit, as "time constant: 12.3 ms"."""
-    about = FEATURES[feature]
+    about = feature_named(feature)
     if np.isnan(value):
         return f"{about.label}: not measured"
     return f"{about.label}: {value:.4g} {about.unit}".rstrip()

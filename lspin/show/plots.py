@@ -7,19 +7,20 @@ taken for recordings. Matplotlib is imported when a figure is drawn.
 from __future__ import annotations
 
 import textwrap
+from itertools import cycle
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
-from lspin.data.tables import Cells, Spikes, classes_of
+from lspin.data.tables import CLASSES, Cells, Spikes, classes_of
 from lspin.evaluate.comparison import EACH, named_by_rule
 from lspin.evaluate.scores import N_BINS
-from lspin.features.catalogue import FEATURES
+from lspin.features.catalogue import FEATURES, feature_named
 from lspin.model.selection import one_standard_error
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
@@ -49,6 +50,40 @@ CLASS_MARKERS: dict[str, str] = {
     "aspiny": "o",
 }
 """Matplotlib marker of each class: colour is never the only sign."""
+
+_STYLES = [
+    *((CLASS_COLORS[name], CLASS_MARKERS[name]) for name in CLASSES),
+    *(("#882255", "P"), ("#666666", "X")),
+]
+
+
+def class_styles(classes: Iterable[str]) -> dict[str, tuple[str, str]]:
+    """Return colour and marker of each class, for known classes always the same.
+
+    Parameters
+    ----------
+    classes : iterable of str
+        The classes of one table.
+
+    Returns
+    -------
+    dict of str to (colour, marker)
+        Other classes than the book's take what these leave, in alphabetical order; after seven,
+        from the beginning.
+
+    Examples
+    --------
+    >>> from lspin.show import class_styles
+    >>> class_styles(["Pvalb+", "basket"])
+    {'Pvalb+': ('#332288', 'o'), 'basket': ('#E69F00', '^')}
+    """
+    names = sorted(map(str, classes))
+    known = {
+        name: (CLASS_COLORS[name], CLASS_MARKERS[name]) for name in names if name in CLASS_COLORS
+    }
+    left = [style for style in _STYLES if style not in known.values()] or _STYLES
+    other = zip((name for name in names if name not in known), cycle(left), strict=False)
+    return known | dict(other)
 
 
 def name_source(fig: Figure, source: str) -> None:
@@ -165,7 +200,7 @@ def plot_by_class(
     import matplotlib.pyplot as plt
 
     _check(values, cells)
-    classes = classes_of(cells.species)
+    classes, styles = cells.classes, class_styles(cells.classes)
     n_columns = min(n_columns, values.shape[1])
     n_rows = -(-values.shape[1] // n_columns)
     fig, axes = plt.subplots(
@@ -186,9 +221,9 @@ def plot_by_class(
             medianprops={"color": "black", "linewidth": 2},
         )
         for box, kind in zip(boxes["boxes"], classes, strict=True):
-            box.set(facecolor=CLASS_COLORS[kind], alpha=0.6)
+            box.set(facecolor=styles[kind][0], alpha=0.6)
         ax.set_xticks(range(1, len(classes) + 1), classes, rotation=35, ha="right", fontsize=8)
-        ax.set_ylabel(FEATURES[name].axis_label, fontsize=9)
+        ax.set_ylabel(feature_named(name).axis_label, fontsize=9)
         if name in log:
             ax.set_yscale("log")
     name_source(fig, cells.banner())
@@ -229,21 +264,22 @@ def plot_scatter(values: pd.DataFrame, cells: Cells, x: str, y: str) -> Figure:
 
     _check(values[[x, y]], cells)
     fig, ax = plt.subplots(figsize=(6.5, 4.5), layout="constrained")
-    for kind in classes_of(cells.species):
+    styles = class_styles(cells.classes)
+    for kind in cells.classes:
         of_kind = values[cells.y == kind]
         ax.plot(
             of_kind[x],
             of_kind[y],
-            CLASS_MARKERS[kind],
-            color=CLASS_COLORS[kind],
+            styles[kind][1],
+            color=styles[kind][0],
             ms=4,
             alpha=0.6,
             mew=0,
             label=kind,
         )
     ax.legend(frameon=False, fontsize=8, markerscale=1.8)
-    ax.set_xlabel(FEATURES[x].axis_label)
-    ax.set_ylabel(FEATURES[y].axis_label)
+    ax.set_xlabel(feature_named(x).axis_label)
+    ax.set_ylabel(feature_named(y).axis_label)
     name_source(fig, cells.banner())
     return fig
 
@@ -434,5 +470,6 @@ def _check(values: pd.DataFrame, cells: Cells) -> None:
             "The values must be of the same cells in the same order as `cells`; "
             "choose cells with cells.select(...) and compute the values from that."
         )
-    if unknown := [name for name in values.columns if name not in FEATURES]:
+    unknown = [name for name in values.columns if name not in FEATURES]
+    if unknown and cells.source != "own":
         raise ValueError(f"Not in the catalogue lspin.features.FEATURES: {unknown[:5]}.")
