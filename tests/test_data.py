@@ -20,7 +20,18 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from lspin.data import COHORTS, allen, client, data_dir, download, load_cells, load_spikes, paper
+from lspin.data import (
+    COHORTS,
+    aligned,
+    allen,
+    client,
+    data_dir,
+    download,
+    load_cells,
+    load_spikes,
+    own_cells,
+    paper,
+)
 from lspin.data.tables import (
     CLASSES,
     CRE_LINE_CLASS,
@@ -1054,3 +1065,48 @@ def test_a_csv_with_other_columns_than_it_seems_is_refused(tmp_path, change, mes
     path.write_text(change(path.read_text()))
     with pytest.raises(ValueError, match=message):
         allen.read_features(tmp_path)
+
+
+# ---------------------------------------------------------------- by index, not by position
+
+
+def test_a_mask_that_is_a_series_goes_by_its_index():
+    cells = load_cells("twin")
+    wanted = cells.X.index[cells.y == "Vip+"]
+    for mask in (
+        cells.y.sort_values() == "Vip+",
+        (cells.y == "Vip+").astype("boolean").sample(frac=1, random_state=0),
+        (cells.y == "Vip+").astype(object),
+    ):
+        assert cells.select(mask).X.index.equals(wanted)
+    with pytest.raises(ValueError, match=r"The mask is about other cells: .* for example -?\d+"):
+        cells.select((cells.y == "Vip+").rename(lambda cell: cell + 6))
+    with pytest.raises(ValueError, match="The mask has missing values"):
+        cells.select((cells.y == "Vip+").astype("boolean").mask(cells.y == "Sst+"))
+    with pytest.raises(ValueError, match="The mask has 9 values for 1750 cells"):
+        cells.select((cells.y == "Vip+").iloc[:9])
+
+
+def test_values_are_aligned_or_refused():
+    index = pd.Index([3, 7, 5])
+    assert aligned([1, 2, 3], index, "y").tolist() == [1, 2, 3]
+    assert aligned(pd.Series([1, 2, 3], [7, 5, 3]), index, "y").tolist() == [3, 1, 2]
+    for wrong in ([1, 2], pd.Series([1, 2], [3, 7]), pd.Series([1, 2, 3], [3, 3, 7])):
+        with pytest.raises(ValueError, match=r"y has \d values for 3 cells"):
+            aligned(wrong, index, "y")
+    with pytest.raises(ValueError, match="y is about other cells"):
+        aligned(pd.Series([1, 2, 3]), index, "y")
+
+
+def test_a_table_of_ones_own_is_a_record_like_any_other():
+    X = pd.DataFrame({"soma area": [90, 130, 80], "tau": [1.0, None, 3.0]}, index=["a", "b", "c"])
+    y = pd.Series(["basket", "pyramidal", "basket"], ["c", "b", "a"])
+    cells = own_cells(X, y, donors=["M2", "M1", "M2"])
+    assert cells.X.index.tolist() == [1, 2, 3] and cells.donors.tolist() == [0, 1, 0]
+    assert cells.classes == ("basket", "pyramidal") and cells.counts().tolist() == [2, 1]
+    assert cells.y.tolist() == ["basket", "pyramidal", "basket"]
+    assert "a table of your own; 3 cells" in repr(cells) and not cells.is_synthetic
+    assert own_cells(X, y).donors.is_unique
+    assert own_cells(X.set_axis([30, 10, 20]), list(y)).X.index.tolist() == [30, 10, 20]
+    with pytest.raises(ValueError, match="donors is missing for 1 of 3 cells"):
+        own_cells(X, y, donors=["M1", None, "M2"])

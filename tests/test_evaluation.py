@@ -172,3 +172,15 @@ def test_donors_reach_the_fit_with_metadata_routing_too():
     np.testing.assert_array_equal(answers[1], answers[3])
     without = clone(model).fit(pipeline[:-1].transform(few.X), few.y)
     assert not np.allclose(without.predict_proba(pipeline[:-1].transform(few.X)), answers[0])
+
+
+def test_labels_in_another_order_are_aligned_and_others_refused(cells):
+    settings = {"inputs": model_inputs(cells.X), "n_splits": 3, "verbose": 0}
+    models = {"logistic": LogisticRegression(max_iter=500)}
+    usual, _ = cross_validate(models, cells.X, cells.y, cells.donors, **settings)
+    mixed, _ = cross_validate(
+        models, cells.X, cells.y.sample(frac=1, random_state=0), cells.donors[::-1], **settings
+    )
+    pd.testing.assert_frame_equal(usual, mixed)
+    with pytest.raises(ValueError, match="donors is about other cells"):
+        cross_validate(models, cells.X, cells.y, cells.donors.reset_index(drop=True), **settings)

@@ -21,6 +21,8 @@ from lspin.features import (
     SPIKE_CATALOGUE,
     STIMULUS_ONSET_S,
     ReleasedFeatures,
+    feature_named,
+    inputs_for,
     log_heavy_tails,
     measure_spike,
     measure_spikes,
@@ -376,3 +378,20 @@ def test_the_released_table_is_met(real_data):
     assert len(both) > 1400
     assert both.corr(method="spearman").iloc[0, 1] > 0.97
     assert both.pct_change(axis=1).iloc[:, 1].abs().median() < 0.05
+
+
+def test_a_number_that_cannot_be_squared_is_named():
+    X = load_cells("twin").X[["tau", "sag"]].copy()
+    X.iloc[3, 1] = 1e200
+    with pytest.raises(ValueError, match=r"sag has a value of 1e\+200: what unit is it in"):
+        model_inputs(X).fit(X)
+
+
+def test_other_features_than_the_books_are_only_filled_and_scaled():
+    X = pd.DataFrame({"area": [1.0, 3.0, np.nan, 900.0], "tau": [1.0, 10.0, 100.0, 1000.0]})
+    Z = inputs_for(X).fit_transform(X)
+    assert Z.loc[2, "area"] == pytest.approx(Z["area"].median()) and not Z.isna().any(axis=None)
+    assert not np.allclose(np.diff(Z["tau"]), np.diff(Z["tau"])[0])  # no logarithm
+    logged = inputs_for(X[["tau"]]).fit_transform(X[["tau"]])["tau"]
+    np.testing.assert_allclose(np.diff(logged), np.diff(logged)[0])
+    assert feature_named("area").axis_label == "area"

@@ -251,7 +251,7 @@ def aligned(values: Any, index: pd.Index, what: str) -> pd.Series:
     if len(values.index.difference(index)):
         raise ValueError(
             f"{what} is about other cells: its index and that of the table differ, for example "
-            f"{values.index.difference(index)[0]!r}."
+            f"{values.index.difference(index)[0]}."
         )
     return values.loc[index]
 

@@ -22,140 +22,29 @@ from lspin.model.estimator import LSPINClassifier, pooled_probabilities
 from lspin.model.threads import one_torch_thread
 
 Explainer = Callable[[HeldOut, bool, np.random.Generator], np.ndarray]
-"""Model and cells, whether gates are set anew, random numbers -> contributions (n, d)."""
+"""Takes a model beside n cells, whether gates are set anew (``regate``), and random numbers;
+returns what each measurement contributed to the predicted class, (n, d), the largest to come first."""
 
 
-def by_effect(held: HeldOut, regate: bool, rng: np.random.Generator) -> np.ndarray:
-    """LSPIN's own reasons: what closing the gate alone takes from the predicted class.
-
-    Parameters
-    ----------
-    held : HeldOut
-        A model, and n cells that it has not seen.
-    regate : bool
-        As in `lspin.explain.gated_probabilities`.
-    rng : Generator
-        Random numbers, for explainers that draw.
-
-    Returns
-    -------
-    ndarray, shape (n, d)
-        What each measurement contributed; the largest comes first.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from lspin import LSPINClassifier, load_cells
-    >>> from lspin.explain import by_effect, hold_out
-    >>> cells = load_cells("twin")
-    >>> few = cells.select(cells.X.index[::10])
-    >>> (held,) = hold_out(few, LSPINClassifier(n_members=2, n_steps=20), n_folds=1, verbose=0)
-    >>> three = held.select(held.cells.X.index[:3])
-    >>> by_effect(three, False, np.random.default_rng(0)).shape
-    (3, 42)
-    """
+def _effect(held: HeldOut, regate: bool, rng: np.random.Generator) -> np.ndarray:
+    """LSPIN's own reasons: what closing the gate alone takes from the predicted class."""
     if not regate:
         return held.own_effects
     return held.of_winner(effects(held.model, held.Z, regate=True))
 
 
-def by_width(held: HeldOut, regate: bool, rng: np.random.Generator) -> np.ndarray:
-    """How far the gate is open, and nothing else.
-
-    Parameters
-    ----------
-    held : HeldOut
-        A model, and n cells that it has not seen.
-    regate : bool
-        As in `lspin.explain.gated_probabilities`.
-    rng : Generator
-        Random numbers, for explainers that draw.
-
-    Returns
-    -------
-    ndarray, shape (n, d)
-        What each measurement contributed; the largest comes first.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from lspin import LSPINClassifier, load_cells
-    >>> from lspin.explain import by_width, hold_out
-    >>> cells = load_cells("twin")
-    >>> few = cells.select(cells.X.index[::10])
-    >>> (held,) = hold_out(few, LSPINClassifier(n_members=2, n_steps=20), n_folds=1, verbose=0)
-    >>> three = held.select(held.cells.X.index[:3])
-    >>> by_width(three, False, np.random.default_rng(0)).shape
-    (3, 42)
-    """
+def _width(held: HeldOut, regate: bool, rng: np.random.Generator) -> np.ndarray:
+    """How far the gate is open, and nothing else."""
     return held.member_gates.mean(axis=0)
 
 
-def by_chance(held: HeldOut, regate: bool, rng: np.random.Generator) -> np.ndarray:
-    """Any order.
-
-    Parameters
-    ----------
-    held : HeldOut
-        A model, and n cells that it has not seen.
-    regate : bool
-        As in `lspin.explain.gated_probabilities`.
-    rng : Generator
-        Random numbers, for explainers that draw.
-
-    Returns
-    -------
-    ndarray, shape (n, d)
-        What each measurement contributed; the largest comes first.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from lspin import LSPINClassifier, load_cells
-    >>> from lspin.explain import by_chance, hold_out
-    >>> cells = load_cells("twin")
-    >>> few = cells.select(cells.X.index[::10])
-    >>> (held,) = hold_out(few, LSPINClassifier(n_members=2, n_steps=20), n_folds=1, verbose=0)
-    >>> three = held.select(held.cells.X.index[:3])
-    >>> by_chance(three, False, np.random.default_rng(0)).shape
-    (3, 42)
-    """
+def _chance(held: HeldOut, regate: bool, rng: np.random.Generator) -> np.ndarray:
+    """Any order."""
     return rng.random(held.Z.shape)
 
 
-def by_shap(held: HeldOut, regate: bool, rng: np.random.Generator) -> np.ndarray:
-    """Shapley values of the predicted class, sampled by permutation with `shap` [1]_.
-
-    Parameters
-    ----------
-    held : HeldOut
-        A model, and n cells that it has not seen.
-    regate : bool
-        As in `lspin.explain.gated_probabilities`.
-    rng : Generator
-        Random numbers, for explainers that draw.
-
-    Returns
-    -------
-    ndarray, shape (n, d)
-        What each measurement contributed; the largest comes first.
-
-    References
-    ----------
-    .. [1] Lundberg, Lee. "A Unified Approach to Interpreting Model Predictions". NeurIPS 2017.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from lspin import LSPINClassifier, load_cells
-    >>> from lspin.explain import by_shap, hold_out
-    >>> cells = load_cells("twin")
-    >>> few = cells.select(cells.X.index[::10])
-    >>> (held,) = hold_out(few, LSPINClassifier(n_members=2, n_steps=20), n_folds=1, verbose=0)
-    >>> three = held.select(held.cells.X.index[:3])
-    >>> by_shap(three, False, np.random.default_rng(0)).shape  # doctest: +SKIP
-    (3, 42)
-    """
+def _shap(held: HeldOut, regate: bool, rng: np.random.Generator) -> np.ndarray:
+    """Shapley values of the predicted class, sampled by permutation with shap."""
     import shap
 
     d = held.Z.shape[1]
@@ -179,40 +68,8 @@ def _value(
     return gated_probabilities(model, copies, keep, regate=regate)[:, called]
 
 
-def by_integrated_gradients(held: HeldOut, regate: bool, rng: np.random.Generator) -> np.ndarray:
-    """Gradients along the way from all gates closed to all as they are, with `captum` [1]_.
-
-    Parameters
-    ----------
-    held : HeldOut
-        A model, and n cells that it has not seen.
-    regate : bool
-        As in `lspin.explain.gated_probabilities`.
-    rng : Generator
-        Random numbers, for explainers that draw.
-
-    Returns
-    -------
-    ndarray, shape (n, d)
-        What each measurement contributed; the largest comes first.
-
-    References
-    ----------
-    .. [1] Sundararajan, Taly, Yan. "Axiomatic Attribution for Deep Networks". ICML 2017.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from lspin import LSPINClassifier, load_cells
-    >>> from lspin.explain import by_integrated_gradients, hold_out
-    >>> cells = load_cells("twin")
-    >>> few = cells.select(cells.X.index[::10])
-    >>> (held,) = hold_out(few, LSPINClassifier(n_members=2, n_steps=20), n_folds=1, verbose=0)
-    >>> three = held.select(held.cells.X.index[:3])
-    >>> rng = np.random.default_rng(0)
-    >>> by_integrated_gradients(three, False, rng).shape  # doctest: +SKIP
-    (3, 42)
-    """
+def _integrated_gradients(held: HeldOut, regate: bool, rng: np.random.Generator) -> np.ndarray:
+    """Gradients along the way from all gates closed to all as they are, with captum."""
     from captum.attr import IntegratedGradients
 
     network, device = held.model.network_, held.model.device
@@ -235,18 +92,19 @@ def by_integrated_gradients(held: HeldOut, regate: bool, rng: np.random.Generato
 
 
 OWN_EXPLAINERS: dict[str, Explainer] = {
-    "effect of the gate": by_effect,
-    "width of the gate": by_width,
-    "random": by_chance,
+    "effect of the gate": _effect,
+    "width of the gate": _width,
+    "random": _chance,
 }
 """Orders that need nothing but the model."""
 
 EXPLAINERS: dict[str, Explainer] = {
     **OWN_EXPLAINERS,
-    "SHAP": by_shap,
-    "integrated gradients": by_integrated_gradients,
+    "SHAP": _shap,
+    "integrated gradients": _integrated_gradients,
 }
-"""All orders that are compared; the last two need the libraries shap and captum."""
+"""All orders that are compared; the last two need the libraries shap and captum. SHAP: Lundberg,
+Lee, NeurIPS 2017; integrated gradients: Sundararajan, Taly, Yan, ICML 2017."""
 
 
 def deletion_insertion(
@@ -376,12 +234,11 @@ def faithfulness(
     Examples
     --------
     >>> from lspin import LSPINClassifier, load_cells
-    >>> from lspin.explain import hold_out
-    >>> from lspin.explain import by_width, faithfulness
+    >>> from lspin.explain import faithfulness, hold_out
     >>> cells = load_cells("twin")
     >>> few = cells.select(cells.X.index[::10])
     >>> (held,) = hold_out(few, LSPINClassifier(n_members=2, n_steps=20), n_folds=1, verbose=0)
-    >>> areas, curves = faithfulness([held], {"width": by_width}, per_class=1)
+    >>> areas, curves = faithfulness([held], per_class=1)
     >>> bool(areas["deletion"].between(0, 1).all())
     True
     """
