@@ -318,6 +318,22 @@ def test_every_chapter_first_installs_what_it_lacks():
     assert re.search(r"lspin\[(.*?)\]", cell)[1] == "book,rivals"
 
 
+@pytest.mark.parametrize("path", sorted((ROOT / "book/scripts").glob("*.py")), ids=lambda p: p.stem)
+def test_a_chapters_cells_are_short_and_import_where_they_need(path):
+    code = [cell.source for cell in jupytext.read(path).cells if cell.cell_type == "code"]
+    for source in code:
+        assert len(source.splitlines()) <= 25, f"a long cell: {source[:80]}"
+    for number, source in enumerate(code[1:], start=1):  # the first one installs
+        names = {
+            alias.asname or alias.name
+            for node in ast.parse(source).body
+            if isinstance(node, ast.Import | ast.ImportFrom)
+            for alias in node.names
+        }
+        used = {node.id for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Name)}
+        assert names <= used, f"cell {number} imports {names - used} before they are used"
+
+
 def test_notebooks_equal_their_scripts_and_hold_no_outputs():
     assert notebooks.problems(ROOT / "book") == []
 

@@ -39,20 +39,9 @@ if not all(map(find_spec, NEEDED)):
     subprocess.run([*pip, "lspin[book,rivals]"], check=True)
 
 # %%
-import hashlib
-
-import matplotlib.pyplot as plt
-import numpy as np
 import pandas as pd
-from sklearn.metrics import accuracy_score
-from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold, cross_val_predict
-from sklearn.pipeline import make_pipeline
-from sklearn.svm import SVC
 
 from lspin import load_cells
-from lspin.data import COHORTS, CRE_LINE_CLASS, data_dir
-from lspin.features import FEATURES, model_inputs
-from lspin.show import name_source, plot_scatter
 
 pd.set_option("display.max_colwidth", None)  # show long texts in full
 
@@ -88,6 +77,8 @@ cells.counts().to_frame("cells").T
 # The voltage traces are then reduced to a few dozen numbers, the **features**. This is one cell:
 
 # %%
+from lspin.features import FEATURES
+
 one = cells.X.iloc[0]
 pd.DataFrame(
     {
@@ -116,6 +107,8 @@ pd.concat([cells.y, cells.donors, cells.metadata], axis=1).head()
 # {cite:t}`ophir2023` sort the Cre lines into five classes:
 
 # %%
+from lspin.data import CRE_LINE_CLASS
+
 lines = pd.Series(CRE_LINE_CLASS).rename_axis("Cre line").rename("class").reset_index()
 lines.groupby("class")["Cre line"].agg(", ".join).to_frame().style.set_properties(
     **{"text-align": "left"}
@@ -133,6 +126,8 @@ lines.groupby("class")["Cre line"].agg(", ".join).to_frame().style.set_propertie
 # choices, the *cohorts*:
 
 # %%
+from lspin.data import COHORTS
+
 for name, rule in COHORTS.items():
     print(f"{name:>9}: {rule}")
 
@@ -147,6 +142,10 @@ for name, cohort in cohorts.items():
         print(f"    -{step['cells']:4d}  {step['rule']}: {step['why']}")
 
 # %% mystnb={"image": {"alt": "Bar chart of the number of cells per class in the cohorts all, positive and paper. Glutamatergic cells are by far the most in each. The cohort positive loses almost only Glutamatergic cells, the cohort paper loses cells of the Sst+ and Htr3a+ classes above all."}}
+import matplotlib.pyplot as plt
+
+from lspin.show import name_source
+
 counts = pd.DataFrame({name: cohort.counts() for name, cohort in cohorts.items()})
 fig, ax = plt.subplots(figsize=(7, 3.4), layout="constrained")
 counts[["all", "positive", "paper"]].plot.bar(ax=ax, color=["0.8", "0.5", "0.15"], width=0.8, rot=0)
@@ -227,6 +226,10 @@ assert (per_donor["nunique"] == 1).all()
 
 
 # %%
+import numpy as np
+from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
+
+
 def with_sibling(folds):
     """Share of test cells whose donor also has cells in the training set, mean over folds."""
     return np.mean(
@@ -267,6 +270,8 @@ if cells.is_synthetic:
 # potential rises than it falls, and how many more spikes per second each further picoampere brings.
 
 # %% mystnb={"image": {"alt": "Scatter plot of cells, upstroke/downstroke ratio against f-I slope, coloured by class. Pvalb+ cells lie apart with a ratio near 1 and steep f-I slopes, Glutamatergic cells have high ratios and flat slopes, the other three classes lie between and overlap."}}
+from lspin.show import plot_scatter
+
 fig = plot_scatter(cells.X, cells, "upstroke_downstroke_ratio_short_square", "f_i_curve_slope")
 plt.show()
 
@@ -306,6 +311,13 @@ medians.round(2)
 # ```
 
 # %% tags=["hide-cell"]
+from sklearn.metrics import accuracy_score
+from sklearn.model_selection import cross_val_predict
+from sklearn.pipeline import make_pipeline
+from sklearn.svm import SVC
+
+from lspin.features import model_inputs
+
 model = make_pipeline(model_inputs(), SVC(C=3, gamma=0.01))
 predicted = {
     name: cross_val_predict(model, c.X, c.y, groups=c.donors, cv=donor_folds)
@@ -328,6 +340,10 @@ assert right[contradicts].mean() < right[~contradicts].mean()
 # ```
 
 # %% tags=["hide-cell"]
+import hashlib
+
+from lspin.data import data_dir
+
 for file, checksum in cells.provenance["tables"].items():
     (path,) = data_dir().rglob(file)
     assert hashlib.sha256(path.read_bytes()).hexdigest() == checksum

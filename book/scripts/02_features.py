@@ -40,20 +40,9 @@ if not all(map(find_spec, NEEDED)):
     subprocess.run([*pip, "lspin[book,rivals]"], check=True)
 
 # %%
-import matplotlib.pyplot as plt
-import numpy as np
 import pandas as pd
-from sklearn.impute import SimpleImputer
-from sklearn.linear_model import LogisticRegression
-from sklearn.metrics import f1_score, roc_auc_score
-from sklearn.model_selection import StratifiedGroupKFold, cross_val_predict
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
-from sklearn.svm import SVC
 
 from lspin import load_cells, load_spikes
-from lspin.features import FEATURES, ReleasedFeatures, measure_spike, measure_spikes, model_inputs
-from lspin.show import CLASS_COLORS, name_source, plot_by_class, plot_median_spikes
 
 pd.set_option("display.max_colwidth", None)  # show long texts in full
 
@@ -70,6 +59,10 @@ print(spikes.banner())
 # its cells.
 
 # %% mystnb={"image": {"alt": "Six panels. Five show the median action potential of a class with a band around it, over 3 ms; the last lays the medians over each other. The Pvalb+ spike is the narrowest and falls back fastest, the Glutamatergic spike is the highest and widest."}}
+import matplotlib.pyplot as plt
+
+from lspin.show import plot_median_spikes
+
 plot_median_spikes(spikes)
 plt.show()
 
@@ -95,6 +88,8 @@ print(f"cell {cell}: {len(v)} samples, one every {dt:.2f} ms")
 # long it stays above half of that height. Between two samples we draw a straight line.
 
 # %%
+import numpy as np
+
 peak = v.argmax()
 trough = peak + v[peak:].argmin()
 half = (v[peak] + v[trough]) / 2
@@ -131,6 +126,8 @@ threshold = np.flatnonzero(dvdt[:upstroke] <= 0.05 * dvdt[upstroke])[-1]
 print(f"threshold {v[threshold]:.1f} mV, {t[peak] - t[threshold]:.2f} ms before the peak")
 
 # %% mystnb={"image": {"alt": "Left: the trace of one action potential with threshold, peak and trough marked and a horizontal double arrow for the width at half height. Right: its rate of change over the same time, with the upstroke at the maximum and the downstroke at the minimum marked."}}
+from lspin.show import CLASS_COLORS, name_source
+
 fig, (left, right) = plt.subplots(1, 2, figsize=(9, 3.6), layout="constrained")
 left.plot(t, v, color=CLASS_COLORS["Pvalb+"])
 for name, i, offset in [("threshold", threshold, -55), ("peak", peak, 8), ("trough", trough, 0)]:
@@ -159,6 +156,8 @@ plt.show()
 # trace.)
 
 # %%
+from lspin.features import measure_spike
+
 compared = pd.DataFrame(
     {
         "by hand": {
@@ -191,6 +190,8 @@ compared.round(3)
 # Now all cells at once:
 
 # %%
+from lspin.features import measure_spikes
+
 measured = measure_spikes(spikes.waveform_mv)
 if spikes.is_synthetic:
     print("The synthetic twin has no published table to compare with.")
@@ -258,6 +259,8 @@ medians.round(2)
 # plain words. Search it before you interpret a result.
 
 # %%
+from lspin.features import FEATURES
+
 catalogue = pd.DataFrame(FEATURES.values()).set_index("name")
 catalogue.loc[list(cells.X.columns)].groupby("stimulus", sort=False).size().to_frame("features")
 
@@ -303,6 +306,8 @@ else:
 # `ReleasedFeatures` computes them.
 
 # %%
+from lspin.features import ReleasedFeatures
+
 Z = ReleasedFeatures().fit_transform(cells.X)
 new = [name for name in Z if name not in cells.X]
 catalogue.loc[new, ["unit", "label", "meaning"]]
@@ -314,6 +319,9 @@ catalogue.loc[new, ["unit", "label", "meaning"]]
 
 
 # %%
+from sklearn.metrics import roc_auc_score
+
+
 def auc(feature, name):
     """AUC of one feature for one class against all others, whichever way round it points."""
     known = feature.notna()
@@ -333,6 +341,8 @@ for name, raw, difference in pairs:
     assert after > before + 0.1
 
 # %% mystnb={"image": {"alt": "Box plots by class. Left, the time of the trough on a ramp counted from the start of the recording: the classes overlap. Right, the time from peak to trough: Glutamatergic cells are far above all others, Pvalb+ cells lowest."}}
+from lspin.show import plot_by_class
+
 both = pd.concat([cells.X["trough_t_ramp"], Z["trough_ms_ramp"]], axis=1)
 plot_by_class(both, cells, log=("trough_t_ramp", "trough_ms_ramp"))
 plt.show()
@@ -374,6 +384,8 @@ by_class.style.format("{:.0%}")
 # `model_inputs()` is a scikit-learn pipeline with everything a model needs in front of it:
 
 # %%
+from lspin.features import model_inputs
+
 inputs = model_inputs()
 print(*inputs.named_steps, sep=" -> ")
 
@@ -410,6 +422,12 @@ prepared.iloc[:3, :6].round(2)
 # with the features as released and with the model inputs.
 
 # %%
+from sklearn.impute import SimpleImputer
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.svm import SVC
+
 models = {
     "logistic regression": LogisticRegression(C=0.3, max_iter=2000),
     "RBF-SVM": SVC(C=3, gamma=0.01),
@@ -418,6 +436,11 @@ preparations = {
     "as released": make_pipeline(SimpleImputer(strategy="median"), StandardScaler()),
     "engineered": model_inputs(),
 }
+
+# %%
+from sklearn.metrics import f1_score
+from sklearn.model_selection import StratifiedGroupKFold, cross_val_predict
+
 rows = []
 for seed in range(3):
     folds = StratifiedGroupKFold(5, shuffle=True, random_state=seed)

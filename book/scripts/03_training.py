@@ -42,41 +42,7 @@ if not all(map(find_spec, NEEDED)):
     subprocess.run([*pip, "lspin[book,rivals]"], check=True)
 
 # %%
-from copy import deepcopy
-
-import matplotlib.pyplot as plt
-import numpy as np
-import pandas as pd
-import torch
-from IPython.display import display
-from scipy.stats import binomtest, norm
-from sklearn.metrics import accuracy_score, confusion_matrix, f1_score
-from sklearn.model_selection import train_test_split
-from sklearn.pipeline import make_pipeline
-
-from lspin import LSPINClassifier, load_cells, lspin_path
-from lspin.data import donor_folds
-from lspin.evaluate import (
-    chosen_by,
-    expected_calibration_error,
-    fit_grouped,
-    open_gates,
-    quick_rivals,
-    summary,
-)
-from lspin.features import model_inputs
-from lspin.model import (
-    SIGMA,
-    PackedLSPIN,
-    Recipe,
-    gate_values,
-    mixed,
-    objective,
-    open_probability,
-    sample_gates,
-)
-from lspin.show import name_source, plot_path, plot_reliability
-from lspin.studies import authors_table, read_results, results_file
+from lspin import load_cells
 
 cells = load_cells()
 print(cells.banner())
@@ -95,6 +61,11 @@ print(cells.banner())
 # $\mathrm{clip}(\mu + \frac12, 0, 1)$.
 
 # %%
+import numpy as np
+import torch
+
+from lspin.model import SIGMA, sample_gates
+
 rng = np.random.default_rng(0)
 noise = rng.standard_normal(20_000)
 
@@ -110,6 +81,8 @@ for mu in (-0.9, 0.0, 0.5):
 print("The gate by hand equals the package's gate.")
 
 # %% mystnb={"image": {"alt": "Three histograms of stochastic gate values, for mu of -0.9, 0 and 0.5. Each has a pile at exactly 0 and one at exactly 1; the pile at 0 shrinks as mu grows."}}
+import matplotlib.pyplot as plt
+
 fig, axes = plt.subplots(1, 3, figsize=(9, 2.6), sharey=True, layout="constrained")
 for ax, mu in zip(axes, (-0.9, 0.0, 0.5), strict=True):
     gate = gate_by_hand(mu, noise)
@@ -131,6 +104,10 @@ plt.show()
 # probability over all measurements.
 
 # %% mystnb={"image": {"alt": "Probability that a gate is open against mu: an S-shaped curve through 0.5 at mu of -0.5, with dots of simulated shares lying on it. The noise-free gate is a ramp from 0 at mu of -0.5 to 1 at mu of 0.5."}}
+from scipy.stats import norm
+
+from lspin.model import gate_values, open_probability
+
 mu = np.linspace(-2, 1.5, 200)
 few = mu[::20]
 shares = [np.mean(gate_by_hand(m, noise) > 0) for m in few]
@@ -159,6 +136,10 @@ plt.show()
 # not belong to its class.)
 
 # %%
+import pandas as pd
+
+from lspin.model import PackedLSPIN, objective
+
 generator = torch.Generator().manual_seed(0)
 x = torch.randn(4, 6, generator=generator)  # four cells, six measurements
 label = torch.tensor([0, 2, 1, 0])
@@ -215,6 +196,8 @@ print(f"objective before the step: {before:.3f}, after: {after:.3f}")
 # to choose for them.
 
 # %% mystnb={"image": {"alt": "Left: the price of an open gate as a share of lambda rises along a straight line and stays at 1 for the last part of the steps. Right: histogram of the larger share in a mixture of two cells; all shares from 0.5 to 1 are equally frequent."}}
+from lspin.model import Recipe
+
 recipe = Recipe()  # every setting of a training
 done = np.linspace(0, 1, 200)
 price = [recipe.stage(share, n_features=42).price for share in done]
@@ -229,6 +212,8 @@ right.set(xlabel="share of the larger part", ylabel="share of mixtures")
 plt.show()
 
 # %%
+from lspin.model import mixed
+
 a = float(share[0])
 through = x * z[0]  # what the gates of each cell let through
 of_two = a * through[1] + (1 - a) * through[0]
@@ -248,12 +233,21 @@ print(
 # look at it until the end.
 
 # %%
+from lspin.data import donor_folds
+
 train, test = donor_folds(cells.y, cells.donors, n_splits=5, random_state=0)[0]
 assert not set(cells.donors.iloc[train]) & set(cells.donors.iloc[test])
 print(f"{len(train)} cells to train on, {len(test)} to test on, no donor in both")
 
 
 # %% tags=["remove-stderr"]
+from sklearn.pipeline import make_pipeline
+
+from lspin import LSPINClassifier
+from lspin.evaluate import fit_grouped
+from lspin.features import model_inputs
+
+
 def train_lspin(rows, **settings):
     model = LSPINClassifier(random_state=0, **settings)
     pipeline = make_pipeline(model_inputs(cells.X), model)
@@ -288,6 +282,12 @@ print(f"temperature {pipeline[-1].temperature_:.2f}: below 1 sharpens the answer
 
 
 # %% tags=["remove-stderr"] mystnb={"image": {"alt": "Macro F1 on held-out donors against the median number of open gates per cell, one dot with an error bar per lambda. A dotted line shows the best mean less one standard error, and a ring the largest lambda that is above it."}}
+from IPython.display import display
+
+from lspin import lspin_path
+from lspin.show import plot_path
+
+
 def draw(path):
     """Draw the folds that are done."""
     fig = plot_path(path.scores, n_inputs, cells.banner())
@@ -351,6 +351,10 @@ few = train_lspin(train, lam=0.0, max_open=5)
 # We keep the $\lambda$ we started with and the budget, and look at the test donors.
 
 # %%
+from sklearn.metrics import accuracy_score, f1_score
+
+from lspin.evaluate import open_gates
+
 truth = cells.y.iloc[test]
 predicted = pipeline.predict(cells.X.iloc[test])
 accuracy = accuracy_score(truth, predicted)
@@ -369,6 +373,10 @@ pd.DataFrame(
 ).T.round(3)
 
 # %% mystnb={"image": {"alt": "Confusion matrix of the test cells, true class in rows and predicted class in columns, as shares of each true class. The diagonal dominates."}}
+from sklearn.metrics import confusion_matrix
+
+from lspin.show import name_source
+
 classes = list(cells.counts().index)
 shares = confusion_matrix(truth, predicted, labels=classes, normalize="true")
 fig, ax = plt.subplots(figsize=(5, 4.2), layout="constrained")
@@ -396,6 +404,11 @@ plt.show()
 # average, for labels drawn with exactly the probabilities that the model gives.
 
 # %% mystnb={"image": {"alt": "Share of correct predictions against the probability of the predicted class, with the temperature and without it, and the diagonal on which a model is calibrated."}}
+from copy import deepcopy
+
+from lspin.evaluate import expected_calibration_error
+from lspin.show import plot_reliability
+
 raw = deepcopy(pipeline)
 raw[-1].network_.divide_outputs(1 / raw[-1].temperature_)
 proba = {
@@ -431,6 +444,9 @@ plt.show()
 
 
 # %%
+from scipy.stats import binomtest
+
+
 def interval(n_right, n):
     """Return Wilson's 95 % interval of a share, in words."""
     low, high = binomtest(int(n_right), int(n)).proportion_ci(method="wilson")
@@ -468,6 +484,8 @@ print("published accuracy", interval(254, 277))
 # inputs are standardised by the training cells alone.
 
 # %% tags=["remove-stderr"]
+from lspin.studies import authors_table
+
 table = cells if cells.is_synthetic else authors_table()
 if cells.is_synthetic:
     print(
@@ -475,6 +493,9 @@ if cells.is_synthetic:
     )
     print("same way. Its scores cannot be compared with the published one.")
 print(table.banner())
+
+# %%
+from sklearn.model_selection import train_test_split
 
 
 def random_split(random_state):
@@ -499,6 +520,8 @@ print(f"{len(score_rows)} test cells; accuracy of one honest run", interval(n_ri
 # changes.
 
 # %% mystnb={"image": {"alt": "Histogram of the accuracy of one support vector machine on thirty random splits; it spreads over several percent. A vertical line marks the split with seed 1."}}
+from lspin.evaluate import quick_rivals
+
 machine = quick_rivals()["RBF-SVM"].estimator  # without the fits behind its probabilities
 by_seed = []
 for seed in range(1, 31):
@@ -532,6 +555,9 @@ print(
 # honest run, which differ in their seeds and in the cells they set aside.
 
 # %%
+from lspin.evaluate import chosen_by, summary
+from lspin.studies import read_results, results_file
+
 with torch.no_grad():
     inputs = torch.tensor(honest[:-1].transform(table.X.iloc[score_rows]).to_numpy())
     logits, _ = honest[-1].network_(inputs)

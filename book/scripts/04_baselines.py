@@ -39,33 +39,7 @@ if not all(map(find_spec, NEEDED)):
     subprocess.run([*pip, "lspin[book,rivals]"], check=True)
 
 # %%
-import matplotlib.pyplot as plt
-import numpy as np
-import pandas as pd
-from IPython.display import display
-from sklearn.base import clone
-from sklearn.linear_model import LogisticRegression
-from sklearn.metrics import accuracy_score, f1_score
-from sklearn.model_selection import StratifiedKFold, cross_val_predict
-from sklearn.pipeline import make_pipeline
-
-from lspin import LSPINClassifier, load_cells
-from lspin.data import donor_folds
-from lspin.evaluate import (
-    Contender,
-    compare,
-    contenders,
-    cross_validate,
-    describe,
-    intervals,
-    named_by_rule,
-    quick_rivals,
-    summary,
-)
-from lspin.evaluate.nested import search
-from lspin.features import AUTHORS_FEATURES, ENGINEERED_FEATURES, model_inputs
-from lspin.show import name_source, plot_score_by_gates
-from lspin.studies import read_results, results_file
+from lspin import load_cells
 
 cells = load_cells()
 print(cells.banner())
@@ -78,6 +52,10 @@ print(cells.banner())
 # that every cell is predicted once by a model that never saw its donor.
 
 # %%
+import pandas as pd
+
+from lspin.data import donor_folds
+
 folds = donor_folds(cells.y, cells.donors)
 for train, test in folds:
     assert not set(cells.donors.iloc[train]) & set(cells.donors.iloc[test])
@@ -92,6 +70,10 @@ pd.DataFrame(
 # folds, a small LSPIN and four rivals, all with fixed settings:
 
 # %% tags=["remove-stderr"]
+from lspin import LSPINClassifier
+from lspin.evaluate import cross_validate, quick_rivals, summary
+from lspin.features import model_inputs
+
 quick = quick_rivals(random_state=0)
 models = {
     "LSPIN": LSPINClassifier(n_members=4, random_state=0),
@@ -110,6 +92,10 @@ summary(scores).round(3)
 # are simply harder than others.
 
 # %% mystnb={"image": {"alt": "Macro F1 of five models, one dot per fold, dots of one fold joined by a line, and the mean of each model as a diamond."}}
+import matplotlib.pyplot as plt
+
+from lspin.show import name_source
+
 order = summary(scores).index
 wide = scores.pivot(index="model", columns="fold", values="macro_f1").loc[order]
 fig, ax = plt.subplots(figsize=(7, 3.4), layout="constrained")
@@ -122,6 +108,8 @@ name_source(fig, cells.banner())
 plt.show()
 
 # %%
+import numpy as np
+
 gap = (wide.loc["LSPIN"] - wide.loc["RBF-SVM"]).to_numpy()
 print(f"LSPIN minus RBF-SVM, fold by fold: {np.round(gap, 3)}")
 print(f"mean {gap.mean():+.3f}, standard deviation over folds {gap.std(ddof=1):.3f}")
@@ -148,6 +136,11 @@ print(f"mean {gap.mean():+.3f}, standard deviation over folds {gap.std(ddof=1):.
 # compared with the package.
 
 # %%
+from sklearn.base import clone
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import f1_score
+from sklearn.pipeline import make_pipeline
+
 settings = (0.03, 0.1, 0.3, 1, 3)
 regression = make_pipeline(model_inputs(cells.X), LogisticRegression(max_iter=2000))
 train, test = folds[0]
@@ -164,6 +157,13 @@ for C in settings:
 best = settings[int(np.argmax(inner_f1))]
 chosen = clone(regression).set_params(logisticregression__C=best).fit(X, y)
 called = chosen.predict(cells.X.iloc[test])
+print("inner macro F1:", dict(zip(settings, np.round(inner_f1, 3), strict=True)))
+test_f1 = f1_score(cells.y.iloc[test], called, average="macro")
+print(f"chosen: C={best}, macro F1 on the test donors {test_f1:.3f}")
+
+# %%
+from lspin.evaluate import Contender
+from lspin.evaluate.nested import search
 
 contender = Contender(regression[-1], tuple({"C": C} for C in settings), "by hand")
 found = search(
@@ -171,9 +171,7 @@ found = search(
 )
 assert np.allclose(found.pooled_f1, inner_f1)
 assert (found.refits[int(np.argmax(inner_f1))].predicted == called).all()
-print("inner macro F1:", dict(zip(settings, np.round(inner_f1, 3), strict=True)))
-test_f1 = f1_score(cells.y.iloc[test], called, average="macro")
-print(f"chosen: C={best}, macro F1 on the test donors {test_f1:.3f}")
+print("The search by hand is that of the package.")
 
 # %% [markdown]
 # ## What every model may choose from
@@ -182,6 +180,10 @@ print(f"chosen: C={best}, macro F1 on the test donors {test_f1:.3f}")
 # usual for tables of this size; who is slow has a shorter one.
 
 # %%
+from IPython.display import display
+
+from lspin.evaluate import contenders, describe
+
 with pd.option_context("display.max_colwidth", None):
     display(describe(contenders()))
 
@@ -203,6 +205,7 @@ with pd.option_context("display.max_colwidth", None):
 #   ({doc}`03_training`).
 
 # %%
+from lspin.studies import read_results, results_file
 
 
 def recorded_on(about):
@@ -223,44 +226,11 @@ def rivals_in(recorded):
     return summary(recorded["scores"][recorded["scores"]["open_gates"].isna()])
 
 
-def overview(recorded):
-    """Make a table of all models, best first, with 95 % intervals."""
-    chosen = named_by_rule(recorded["scores"])
-    means = summary(chosen)
-    estimates = intervals(chosen).loc[means.index]
-    table = pd.DataFrame(index=means.index)
-    for metric in ("macro_f1", "accuracy"):
-        words = "{mean:.3f} ({low:.3f} to {high:.3f})"
-        table[metric] = [words.format(**row) for _, row in estimates[metric].iterrows()]
-    table["log_loss"] = means["log_loss"].round(3)
-    table["calibration error"] = calibration_error(recorded).round(3)
-    for name in ("open_gates", "open_gates_union"):
-        table[name] = means[name].map("{:.0f}".format, na_action="ignore").fillna("all")
-    table["seconds"] = means["search_s"].round(0).astype(int)
-    return table
-
-
-def calibration_error(recorded):
-    """Return the calibration error of the pooled predictions, mean over repeats."""
-    return named_by_rule(recorded["calibration"]).groupby("model")["ece"].mean()
-
-
-def ahead(recorded, model, other, metric="macro_f1"):
-    """Say in a sentence which of two models is ahead, and whether that can be told."""
-    chosen = named_by_rule(recorded["scores"])
-    pair = chosen[chosen["model"].isin([model, other])]
-    e = compare(pair, model, [metric]).loc[other, metric]
-    told = "this can be told apart" if e["low"] * e["high"] > 0 else "too little to tell apart"
-    side = "ahead of" if e["mean"] > 0 else "behind"
-    print(
-        f"{model} is {abs(e['mean']):.3f} {side} {other} in {metric} "
-        f"(95 % interval {e['low']:+.3f} to {e['high']:+.3f}): {told}."
-    )
-
-
 # %%
+from lspin.evaluate import overview
+
 paper, about_paper = read("paper")
-overview(paper)
+overview(paper["scores"], paper["calibration"])
 
 # %% [markdown]
 # This is the table published with {cite:t}`ophir2023`. *seconds* are those of a whole search in one
@@ -269,6 +239,8 @@ overview(paper)
 # opens. The calibration error is that of the pooled predictions of all folds.
 
 # %%
+from lspin.evaluate import ahead, named_by_rule
+
 everyone = named_by_rule(paper["scores"])
 gated = everyone.groupby("model")["open_gates"].mean().dropna().index
 rivals = rivals_in(paper)
@@ -276,14 +248,16 @@ print(
     f"The best rival in macro F1 is {rivals.index[0]}, in accuracy {rivals['accuracy'].idxmax()}."
 )
 for name in gated:
-    ahead(paper, name, rivals.index[0])
-ahead(paper, "LSPIN", rivals["accuracy"].idxmax(), "accuracy")
+    print(ahead(everyone, name, rivals.index[0]))
+print(ahead(everyone, "LSPIN", rivals["accuracy"].idxmax(), "accuracy"))
 
 # %% [markdown]
 # LSPIN against everyone, fold by fold (*mean* above 0: LSPIN is better). The p-values are not
 # corrected for their number: among so many, one below 0.05 means little.
 
 # %%
+from lspin.evaluate import compare
+
 compare(everyone).round(3)
 
 # %% [markdown]
@@ -294,6 +268,9 @@ compare(everyone).round(3)
 # choosing on the test cells. The larger symbols were chosen inside.
 
 # %% mystnb={"image": {"alt": "Recorded macro F1 against the median number of open gates per cell: LSPIN under each lambda and each budget, the settings it chose itself, STG and LLSPIN; the rivals, which use all inputs, are marked at the right edge, the best of them by a dotted line."}}
+from lspin.features import AUTHORS_FEATURES
+from lspin.show import plot_score_by_gates
+
 plot_score_by_gates(paper["scores"], len(AUTHORS_FEATURES), recorded_on(about_paper))
 plt.show()
 
@@ -305,7 +282,7 @@ print(
     f"union, macro F1 {sparse['macro_f1']:.3f}; LSPIN: {all_gates['open_gates']:.0f} open, "
     f"{all_gates['open_gates_union']:.0f} in the union, macro F1 {all_gates['macro_f1']:.3f}."
 )
-ahead(paper, few, "LSPIN")
+print(ahead(everyone, few, "LSPIN"))
 
 # %% [markdown]
 # ## Which class is hard?
@@ -330,7 +307,7 @@ recall.round(3)
 # fitted on donors set aside, could be given to them, too.
 
 # %%
-calibration = calibration_error(paper).sort_values()
+calibration = named_by_rule(paper["calibration"]).groupby("model")["ece"].mean().sort_values()
 print(f"smallest calibration error: {calibration.index[0]}, {calibration.iloc[0]:.3f}")
 place = calibration.index.get_loc("LSPIN") + 1
 print(f"LSPIN: {calibration['LSPIN']:.3f}, place {place} of {len(calibration)}")
@@ -380,13 +357,15 @@ print(
 
 # %%
 positive, about_positive = read("positive")
-overview(positive)
+overview(positive["scores"], positive["calibration"])
 
 # %%
 for name in ("LSPIN", few):
-    ahead(positive, name, rivals_in(positive).index[0])
+    print(ahead(named_by_rule(positive["scores"]), name, rivals_in(positive).index[0]))
 
 # %% mystnb={"image": {"alt": "The same figure for the released features: recorded macro F1 against the median number of open gates per cell, with the rivals at the right edge."}}
+from lspin.features import ENGINEERED_FEATURES
+
 plot_score_by_gates(positive["scores"], len(ENGINEERED_FEATURES), recorded_on(about_positive))
 plt.show()
 
@@ -456,6 +435,9 @@ gains.round(3)
 # ```
 
 # %% tags=["hide-cell"]
+from sklearn.metrics import accuracy_score
+from sklearn.model_selection import StratifiedKFold, cross_val_predict
+
 model = make_pipeline(model_inputs(cells.X), quick_rivals()["logistic regression"])
 ignoring = cross_val_predict(
     model, cells.X, cells.y, cv=StratifiedKFold(3, shuffle=True, random_state=0)

@@ -40,25 +40,7 @@ if not all(map(find_spec, NEEDED)):
     subprocess.run([*pip, "lspin[book,rivals]"], check=True)
 
 # %%
-from dataclasses import replace
-
-import matplotlib.pyplot as plt
-import numpy as np
-import pandas as pd
-
-from lspin import LSPINClassifier, load_cells
-from lspin.explain import (
-    explain_cells,
-    hold_out,
-    jaccard,
-    open_gates_of,
-    open_sets,
-    strongest_sets,
-    train_on,
-)
-from lspin.features import FEATURES
-from lspin.show import name_source
-from lspin.show.explorer import live_explorer, static_explorer
+from lspin import load_cells
 
 cells = load_cells()
 print(cells.banner())
@@ -72,6 +54,9 @@ print(cells.banner())
 # should say little.
 
 # %% tags=["remove-stderr"]
+from lspin import LSPINClassifier
+from lspin.explain import hold_out
+
 model = LSPINClassifier(lam=0.0, max_open=5)
 (held,) = hold_out(cells, model, n_folds=1)
 assert not set(held.seen.donors) & set(held.cells.donors)
@@ -83,6 +68,8 @@ print(f"accuracy on {len(held.cells)} held-out cells: {is_right.mean():.3f}")
 # did with every measurement.
 
 # %%
+from lspin.explain import explain_cells
+
 predictions, gates = explain_cells(held)
 predictions.head(3).round(2)
 
@@ -108,6 +95,8 @@ gates.head(3).round(2)
 # in the middle: neither the best example nor the worst.
 
 # %%
+from lspin.explain import open_gates_of
+
 hits = predictions.query("`class` == 'Pvalb+' and predicted == 'Pvalb+'")
 this_cell = hits["Pvalb+"].sort_values().index[len(hits) // 2]
 opened = open_gates_of(gates, this_cell)
@@ -118,6 +107,8 @@ print(
 )
 
 # %%
+from lspin.features import FEATURES
+
 named = opened.rename(index=lambda name: FEATURES[name].axis_label)
 named.head(3).round(2)
 
@@ -128,6 +119,10 @@ named.head(3).round(2)
 # be negative, when the measurement spoke against the class that won.
 
 # %% mystnb={"image": {"alt": "Two bar charts side by side for one cell called Pvalb+, one row per measurement, ordered from the largest effect to the smallest. Left: how much probability of Pvalb+ is lost when the gate is closed; a few bars are long, most are short. Right: how far each gate is open; these bars are in no clear order."}}
+import matplotlib.pyplot as plt
+
+from lspin.show import name_source
+
 top = named.head(12).iloc[::-1]
 fig, (left, right) = plt.subplots(1, 2, figsize=(8, 3.8), sharey=True, layout="constrained")
 left.barh(top.index, 100 * top["effect"], color="0.3")
@@ -143,6 +138,8 @@ plt.show()
 # again.
 
 # %%
+import numpy as np
+
 first = opened.index[0]
 without = held.select([this_cell]).closing(held.Z.columns != first)
 before = predictions.loc[this_cell, "Pvalb+"]
@@ -199,6 +196,8 @@ for name in spread.nlargest(3).index:
 # wrongly.
 
 # %%
+from lspin.show.explorer import static_explorer
+
 shown = held.cells.y.sample(frac=1, random_state=0).groupby(held.cells.y).head(30).index
 shown = shown.union([this_cell])
 x, y = gates["effect"].groupby("feature").mean().nlargest(2).index
@@ -216,12 +215,16 @@ static_explorer(held.select(shown), x=x, y=y, selected=this_cell, source=cells.b
 # chart above, or open this chapter with the rocket at the top of the page ({doc}`running`).
 
 # %% tags=["remove-output"]
+from lspin.show.explorer import live_explorer
+
 live_explorer(held)
 
 # %% [markdown]
 # What the slider does to one cell can be done to all of them at once:
 
 # %%
+import pandas as pd
+
 width = gates["gate"].unstack()[held.Z.columns]
 rows = []
 for threshold in (0.0, 0.25, 0.5, 0.75):
@@ -282,12 +285,18 @@ print(
 # - the second set is as large as before, but drawn at random.
 
 # %% tags=["remove-stderr"]
+from dataclasses import replace
+
+from lspin.explain import train_on
+
 again = replace(held, pipeline=train_on(held.seen, model, random_state=1))
 same_answers = np.mean(again.called == held.called)
 print(f"the two ensembles give the same answer for {same_answers:.0%} of cells")
 assert same_answers > 0.9
 
 # %%
+from lspin.explain import jaccard, open_sets, strongest_sets
+
 rng = np.random.default_rng(0)
 anyone = rng.permutation(len(held.cells))
 row = pd.Series(np.arange(len(held.cells)), index=held.cells.y.index)

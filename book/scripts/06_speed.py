@@ -37,20 +37,7 @@ if not all(map(find_spec, NEEDED)):
     subprocess.run([*pip, "lspin[book,rivals]"], check=True)
 
 # %%
-import tempfile
-import time
-
-import numpy as np
-import pandas as pd
-import torch
-from distributed import Client, LocalCluster
-from joblib import Memory, parallel_config
-from sklearn.pipeline import make_pipeline
-
-from lspin import LSPINClassifier, load_cells, lspin_path
-from lspin.features import model_inputs
-from lspin.model import Member, fit_pack, one_torch_thread
-from lspin.studies import read_results, results_file
+from lspin import load_cells
 
 cells = load_cells()
 print(cells.banner())
@@ -64,6 +51,15 @@ print(cells.banner())
 # along a new first axis, and each layer becomes one *batched* product, $(K, n, d) \times (K, d, h)$.
 
 # %%
+import time
+
+import numpy as np
+import pandas as pd
+import torch
+
+from lspin.features import model_inputs
+from lspin.model import Member, fit_pack
+
 x = torch.tensor(model_inputs(cells.X).fit_transform(cells.X).to_numpy(), dtype=torch.float32)
 target = torch.as_tensor(np.unique(cells.y, return_inverse=True)[1])
 rows = np.random.default_rng(0).permutation(len(x))
@@ -103,6 +99,8 @@ packs.rename_axis("networks in the pack").to_frame().round(3)
 # counts processor time of one pack.
 
 # %%
+from lspin.studies import read_results, results_file
+
 tables, bench = read_results(results_file("speed"))
 print(f"recorded on {bench['cells']} cells, {bench['cpus']} CPUs, torch {bench['torch']}")
 undone = pd.Series(bench["one idea undone"]).drop("shipped_s")
@@ -169,6 +167,14 @@ sizes.round(2)
 # another; if *everything* dies, the next run goes on where the last one stopped.
 
 # %% tags=["remove-stderr"]
+import tempfile
+
+from distributed import Client, LocalCluster
+from joblib import Memory, parallel_config
+from sklearn.pipeline import make_pipeline
+
+from lspin import LSPINClassifier, lspin_path
+
 model = make_pipeline(model_inputs(cells.X), LSPINClassifier(n_members=4, random_state=0))
 settings = {"groups": cells.donors, "lams": (0.0, 0.5, 2.0)}
 memory = Memory(tempfile.mkdtemp(), verbose=0)  # a folder that all workers can see
@@ -205,6 +211,8 @@ here.summary().round(3)
 # ```
 
 # %% tags=["hide-cell"]
+from lspin.model import one_torch_thread
+
 members = [Member(rows[200:], rows[:200], lam=0.5, seed=k) for k in range(4)]
 start = time.perf_counter()
 fit_pack.__wrapped__(x, target, members, n_outputs=5)

@@ -46,45 +46,7 @@ if not all(map(find_spec, NEEDED)):
     subprocess.run([*pip, "lspin[book,rivals]"], check=True)
 
 # %%
-from dataclasses import replace
-
-import matplotlib.pyplot as plt
-import numpy as np
-import pandas as pd
-
-from lspin import load_cells, load_spikes
-from lspin.data.tables import dendrite_agrees
-from lspin.evaluate import FEW
-from lspin.explain import (
-    GATES_ALONE,
-    MEAN_GATES,
-    N_ALIKE,
-    NOTHING,
-    OTHER_GATES,
-    OTHER_VALUES,
-    OWN,
-    SAME,
-    agreement,
-    check_claims,
-    faithfulness,
-    feature_groups,
-    gated,
-    hold_out,
-    leakage,
-    linear_groups,
-    nearest,
-    odd_cells,
-    open_sets,
-    recovery,
-    strongest_sets,
-    to_groups,
-    train_on,
-)
-from lspin.features import FEATURES
-from lspin.model import count_open
-from lspin.show import make_card, name_source, plot_card
-from lspin.show.explorer import live_explorer
-from lspin.studies import examined, read_results, results_file, sealed
+from lspin import load_cells
 
 cells = load_cells()
 print(cells.banner())
@@ -99,6 +61,8 @@ print(cells.banner())
 # in the first group and around -1 in the second. The right gates are two, and not the same for all.
 
 # %%
+from lspin.explain import gated, linear_groups, recovery
+
 drawn, fresh = linear_groups(1000, 8, random_state=0), linear_groups(1000, 8, random_state=1)
 answer = gated(drawn, fresh, random_state=0, gating="linear")
 found = recovery(answer, fresh)
@@ -107,6 +71,10 @@ print(f"{found['exact']:.0%} of new samples have exactly the right gates open")
 assert found["tpr"] > 0.95 and found["fdr"] < 0.05
 
 # %% mystnb={"image": {"alt": "Two bar charts, one per group of samples, with the eight features as bars: the share of samples in which most networks open the gate. In the first group the bars of x1 and x2 are near one and all others near zero, in the second group those of x3 and x4."}}
+import matplotlib.pyplot as plt
+
+from lspin.show import name_source
+
 is_open = answer.selected.mean(axis=0) > 0.5  # most of the eight networks
 fig, axes = plt.subplots(1, 2, figsize=(8, 2.4), sharey=True, layout="constrained")
 for ax, of_group, name in zip(
@@ -132,6 +100,8 @@ plt.show()
 # - **false**: which share of the features named does not matter.
 
 # %%
+from lspin.studies import read_results, results_file
+
 tables, about_made_up = read_results(results_file("synthetic"))
 made_up = tables["scores"]
 print(about_made_up["protocol"])
@@ -188,6 +158,13 @@ mean.round(3)
 # donors that the models have never met: one fifth of them.
 
 # %% tags=["remove-stderr"]
+import numpy as np
+import pandas as pd
+
+from lspin.explain import hold_out
+from lspin.model import count_open
+from lspin.studies import examined
+
 models = examined()
 held = {name: hold_out(cells, model, n_folds=1)[0] for name, model in models.items()}
 pd.DataFrame(
@@ -226,6 +203,8 @@ tables["gates"].groupby("model").mean().round(1)
 # - **random**: any order at all. Who is not clearly better has explained nothing.
 
 # %%
+from lspin.explain import faithfulness
+
 areas, curves = {}, {}
 for name, h in held.items():
     areas[name], of_class = faithfulness([h])
@@ -242,6 +221,8 @@ by_order.round(3)
 # The curves themselves, for the model with few gates and the cells called by each name:
 
 # %% mystnb={"image": {"alt": "Ten small charts: for each class, the probability of the predicted class while gates are closed one by one above, and while they are opened alone one by one below. In the order of the effects the curve falls and rises fastest, in random order slowest, in the order of the widths in between or close to random."}}
+from lspin.evaluate import FEW
+
 styles = {
     "effect of the gate": {"color": "black", "ls": "-"},
     "width of the gate": {"color": "#0072B2", "ls": "--"},
@@ -325,6 +306,9 @@ for name in models:
 # looked at).
 
 # %%
+from lspin.explain import SAME, feature_groups
+from lspin.features import FEATURES
+
 groups = feature_groups(held[FEW].Z)
 shared = groups[groups.duplicated(keep=False)]
 assert SAME == 0.7
@@ -351,6 +335,10 @@ for members in shared.groupby(shared).groups.values():
 #   and says nothing about this cell.
 
 # %% tags=["remove-stderr"]
+from dataclasses import replace
+
+from lspin.explain import train_on
+
 again = {
     name: replace(h, pipeline=train_on(h.seen, models[name], random_state=1))
     for name, h in held.items()
@@ -360,6 +348,8 @@ for name, h in held.items():
     print(f"{name}: the two ensembles give the same answer for {same_answer:.0%} of cells")
 
 # %%
+from lspin.explain import agreement, nearest, open_sets, strongest_sets, to_groups
+
 rows = {}
 for name, h in held.items():
     for reasons, sets_of in (("open gates", open_sets), ("three strongest", strongest_sets)):
@@ -443,6 +433,8 @@ plt.show()
 # the gates alone: how much is there to be read, whether or not the predictor reads it?
 
 # %%
+from lspin.explain import leakage
+
 leaks = pd.concat([leakage([h]).assign(model=name) for name, h in held.items()])
 leaks.pivot_table("accuracy", ["reader", "reads"], ["model", "of"], sort=False).round(3)
 
@@ -462,6 +454,8 @@ leaks = tables["leakage"]
 leaks.pivot_table("accuracy", "reads", ["model", "of"], sort=False).round(3)
 
 # %% mystnb={"image": {"alt": "Dots with intervals for the ensembles of three models: accuracy as they are, with the mean gates of all cells, with the gates of another cell, with the values of another cell, and of a forest that sees the gates alone; a dotted line marks the accuracy of always naming the largest class. The gates alone are far above that line except where gates are global, and close to the accuracy of the model with few gates, which also suffers most from exchanged gates."}}
+from lspin.explain import GATES_ALONE, MEAN_GATES, NOTHING, OTHER_GATES, OTHER_VALUES, OWN
+
 ensembles = leaks.query("of == 'ensemble'").set_index(["model", "reads"])
 shown = [OWN, MEAN_GATES, OTHER_GATES, OTHER_VALUES, GATES_ALONE]
 fig, ax = plt.subplots(figsize=(8, 3), layout="constrained")
@@ -479,6 +473,8 @@ name_source(fig, recorded_on)
 plt.show()
 
 # %%
+from lspin.studies import sealed
+
 accuracy = ensembles["accuracy"].unstack("model")[[*models, *sealed()]]
 floor = accuracy.loc[NOTHING]
 answer = {
@@ -547,6 +543,8 @@ plt.show()
 # of all other cells, in standard deviations; `effect` is the mean loss.)
 
 # %%
+from lspin.explain import check_claims
+
 shown = ["difference", "direction", "effect", "true", "agrees", "used"]
 check_claims([held["default"]]).set_index(["class", "claim"])[shown].round(3)
 
@@ -585,6 +583,8 @@ for name, kind, what in claims.index[claims["effect"] < 0.01]:
 # this is about one model.)
 
 # %%
+from lspin.explain import N_ALIKE, odd_cells
+
 assert N_ALIKE == 25
 chosen = held[FEW]
 odd = odd_cells(chosen)
@@ -598,6 +598,8 @@ odd[["class", "gates_like", "alike", "line_name", "dendrite_type", "layer"]].hea
 # ones, inhibitory cells hardly any spines.
 
 # %%
+from lspin.data.tables import dendrite_agrees
+
 contradicts = ~dendrite_agrees(odd["dendrite_type"], odd["class"])
 print(f"dendrites contradict the label: {contradicts.mean():.0%} of all held-out cells,")
 print(f"{contradicts.head(20).mean():.0%} of the 20 oddest")
@@ -619,6 +621,9 @@ tables["odd"].set_index(["model", "order"]).round(3)
 # of the class that it was called by. Here is the oddest of the cells whose spike is at hand:
 
 # %% mystnb={"image": {"alt": "Card of one cell. Above: bars with the probability of each class, its spike over the range of spikes of the class it was called by, and a list of the five most similar cells. Below: its strongest measurements with their values, a dot for the percentile of each among all cells, and bars for the probability lost when the gate is closed."}}
+from lspin import load_spikes
+from lspin.show import make_card, plot_card
+
 spikes = load_spikes()
 with_spike = odd.index[odd.index.isin(spikes.waveform_mv.index)]
 plot_card(make_card(chosen, with_spike[0], spikes))
@@ -638,6 +643,8 @@ print(make_card(chosen, odd.index[-1]))
 # with the rocket at the top of the page ({doc}`running`).
 
 # %% tags=["remove-output"]
+from lspin.show.explorer import live_explorer
+
 live_explorer(chosen, card=lambda cell: plot_card(make_card(chosen, cell, spikes)))
 
 # %% [markdown]

@@ -7,7 +7,6 @@ many cells it dropped and why.
 
 from __future__ import annotations
 
-import hashlib
 import html
 import os
 import tempfile
@@ -641,7 +640,9 @@ def assemble_cells(
 
 def sha256(path: Path) -> str:
     """Return the sha256 of a file in hexadecimal digits."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+    import pooch  # here, because the twin needs no file
+
+    return pooch.file_hash(path)
 
 
 @contextmanager

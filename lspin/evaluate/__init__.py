@@ -13,10 +13,12 @@ from lspin.evaluate.comparison import (
     FEW,
     METRICS,
     ONE_STANDARD_ERROR,
+    ahead,
     chosen_by,
     compare,
     intervals,
     named_by_rule,
+    overview,
     summary,
 )
 from lspin.evaluate.cross_validation import cross_validate, fit_grouped, in_processes, open_gates
@@ -41,7 +43,6 @@ from lspin.evaluate.rivals import (
 from lspin.evaluate.scores import (
     N_BINS,
     Estimate,
-    brier_score,
     corrected_t_test,
     donor_interval,
     expected_calibration_error,
@@ -64,7 +65,7 @@ __all__ = [
     "Contender",
     "Estimate",
     "NestedScores",
-    "brier_score",
+    "ahead",
     "chosen_by",
     "compare",
     "contenders",
@@ -80,6 +81,7 @@ __all__ = [
     "named_by_rule",
     "nested_cross_validate",
     "open_gates",
+    "overview",
     "quick_rivals",
     "score",
     "summary",

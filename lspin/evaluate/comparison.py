@@ -181,6 +181,79 @@ def compare(
     return _estimates(scores, metrics, model).drop(model)
 
 
+def overview(scores: pd.DataFrame, calibration: pd.DataFrame) -> pd.DataFrame:
+    """Put all that was recorded of some models into one table, ready to be read.
+
+    Parameters
+    ----------
+    scores, calibration : DataFrame
+        The tables of these names among recorded results.
+
+    Returns
+    -------
+    DataFrame
+        A row per model and rule, best first: ``macro_f1`` and ``accuracy`` in words, with 95 %
+        intervals; ``log_loss``; ``calibration error`` of the pooled predictions; open gates of one
+        network and of the union, or "all"; ``seconds`` of a search.
+
+    Examples
+    --------
+    >>> from lspin.evaluate import overview
+    >>> from lspin.studies import read_results, results_file
+    >>> tables, about = read_results(results_file("paper"))
+    >>> overview(tables["scores"], tables["calibration"]).loc["LSPIN", "macro_f1"]
+    '0.824 (0.790 to 0.858)'
+    """
+    chosen = named_by_rule(scores)
+    means = summary(chosen)
+    estimates = intervals(chosen).loc[means.index]
+    table = pd.DataFrame(index=means.index)
+    for metric in METRICS[::-1]:
+        words = "{mean:.3f} ({low:.3f} to {high:.3f})"
+        table[metric] = [words.format(**row) for _, row in estimates[metric].iterrows()]
+    table["log_loss"] = means["log_loss"].round(3)
+    of_model = named_by_rule(calibration).groupby("model")
+    table["calibration error"] = of_model["ece"].mean().round(3)
+    for name in ("open_gates", "open_gates_union"):
+        table[name] = means[name].map("{:.0f}".format, na_action="ignore").fillna("all")
+    table["seconds"] = means["search_s"].round(0).astype(int)
+    return table
+
+
+def ahead(scores: pd.DataFrame, model: str, other: str, metric: str = "macro_f1") -> str:
+    """Say in a sentence which of two models is ahead, and whether that can be told.
+
+    Parameters
+    ----------
+    scores : DataFrame
+        As in `compare`.
+    model, other : str
+        The two models.
+    metric : str
+        A column of `scores`.
+
+    Returns
+    -------
+    str
+
+    Examples
+    --------
+    >>> from lspin.evaluate import ahead, chosen_by
+    >>> from lspin.studies import read_results, results_file
+    >>> tables, about = read_results(results_file("paper"))
+    >>> ahead(chosen_by(tables["scores"]), "LSPIN", "RBF-SVM")[:40]
+    'LSPIN is 0.006 ahead of RBF-SVM in macro'
+    """
+    pair = scores[scores["model"].isin([model, other])]
+    e = compare(pair, model, [metric]).loc[other, metric]
+    told = "this can be told apart" if e["low"] * e["high"] > 0 else "too little to tell apart"
+    side = "ahead of" if e["mean"] > 0 else "behind"
+    return (
+        f"{model} is {abs(e['mean']):.3f} {side} {other} in {metric} "
+        f"(95 % interval {e['low']:+.3f} to {e['high']:+.3f}): {told}."
+    )
+
+
 def _estimates(
     scores: pd.DataFrame, metrics: Sequence[str], model: str | None = None
 ) -> pd.DataFrame:

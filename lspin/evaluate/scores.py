@@ -14,6 +14,7 @@ from scipy import stats
 from sklearn.metrics import (
     accuracy_score,
     balanced_accuracy_score,
+    brier_score_loss,
     f1_score,
     log_loss,
     recall_score,
@@ -43,7 +44,8 @@ def score(
     dict
         Of the named classes: ``accuracy``, ``balanced_accuracy``, ``macro_f1`` and
         ``recall_<class>``, the share of each class that was found. Of the probabilities:
-        ``log_loss`` (nats, probabilities kept above 2e-16), ``brier`` and ``ece``.
+        ``log_loss`` (nats, probabilities kept above 2e-16), ``brier`` (squared error, summed over
+        classes, from 0 to 2) and ``ece``.
 
     Examples
     --------
@@ -60,45 +62,12 @@ def score(
         "balanced_accuracy": balanced_accuracy_score(truth, predicted),
         "macro_f1": f1_score(truth, predicted, average="macro"),
         "log_loss": log_loss(truth, proba, labels=classes),
-        "brier": brier_score(truth, proba, classes),
+        "brier": brier_score_loss(truth, proba, labels=classes, scale_by_half=False),
         "ece": expected_calibration_error(truth, proba, classes),
         **{
             f"recall_{name}": value for name, value in zip(np.asarray(classes), recall, strict=True)
         },
     }
-
-
-def brier_score(truth: ArrayLike, proba: np.ndarray, classes: ArrayLike) -> float:
-    """Return the squared error of the probabilities, summed over classes, mean over cells.
-
-    Parameters
-    ----------
-    truth : array-like, shape (n,)
-        Class of each cell.
-    proba : ndarray, shape (n, n_classes)
-        Predicted probabilities.
-    classes : array-like, shape (n_classes,)
-        What the columns of `proba` stand for.
-
-    Returns
-    -------
-    float
-        From 0 to 2 ([1]_).
-
-    References
-    ----------
-    .. [1] Brier. "Verification of forecasts expressed in terms of probability".
-           Monthly Weather Review 78, 1950.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from lspin.evaluate import brier_score
-    >>> round(brier_score(["a"], np.array([[0.8, 0.2]]), classes=["a", "b"]), 2)
-    0.08
-    """
-    hit = np.asarray(truth)[:, None] == np.asarray(classes)
-    return float(((proba - hit) ** 2).sum(axis=1).mean())
 
 
 def expected_calibration_error(

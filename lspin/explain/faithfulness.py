@@ -22,8 +22,10 @@ from lspin.model.estimator import LSPINClassifier, pooled_probabilities
 from lspin.model.threads import one_torch_thread
 
 Explainer = Callable[[HeldOut, bool, np.random.Generator], np.ndarray]
-"""Takes a model beside n cells, whether gates are set anew (``regate``), and random numbers;
-returns what each measurement contributed to the predicted class, (n, d), the largest to come first."""
+"""Takes a model beside n cells, whether gates are set anew (``regate``), and random numbers.
+
+Returns what each measurement contributed to the predicted class, (n, d), the largest to come first.
+"""
 
 
 def _effect(held: HeldOut, regate: bool, rng: np.random.Generator) -> np.ndarray:
