@@ -46,7 +46,7 @@ RECIPE = Recipe()
 UNMIXED = replace(RECIPE, mixup=0.0)  # where one network is compared with another's
 LAM = 0.5
 N_MEMBERS = 5
-LAMBDAS = (*LAMS, 32.0)  # eight, as in the first record of this benchmark
+LAMS_OF_RECORD = (*LAMS, 32.0)  # eight, as in the first record of this benchmark
 
 
 def timed(function):
@@ -208,12 +208,12 @@ def protocol(cells, n_plain=10):
             cells.X,
             cells.y,
             groups=cells.donors,
-            lams=LAMBDAS,
+            lams=LAMS_OF_RECORD,
             n_folds=5,
             verbose=0,
         )
     )
-    n_models = 5 * N_MEMBERS * len(LAMBDAS)
+    n_models = 5 * N_MEMBERS * len(LAMS_OF_RECORD)
     train, valid = standardised(cells)
     mixup = RECIPE.mixup
     _, plain = timed(lambda: [plain_fit(train, valid, mixup=mixup) for _ in range(n_plain)])

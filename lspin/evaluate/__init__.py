@@ -30,8 +30,8 @@ from lspin.evaluate.nested import (
     nested_cross_validate,
 )
 from lspin.evaluate.rivals import (
-    BUDGETS,
-    LAMBDAS,
+    CANDIDATE_BUDGETS,
+    CANDIDATE_LAMS,
     QUICK,
     Contender,
     contenders,
@@ -51,12 +51,12 @@ from lspin.evaluate.scores import (
 
 __all__ = [
     "BEST",
-    "BUDGETS",
+    "CANDIDATE_BUDGETS",
     "EACH",
     "FEW",
     "FEW_GATES",
     "INNER_FOLDS",
-    "LAMBDAS",
+    "CANDIDATE_LAMS",
     "METRICS",
     "N_BINS",
     "ONE_STANDARD_ERROR",

@@ -29,10 +29,10 @@ from sklearn.svm import SVC
 
 from lspin.model.estimator import LSPINClassifier
 
-LAMBDAS = (2.0, 1.0, 0.5, 0.0)
+CANDIDATE_LAMS = (2.0, 1.0, 0.5, 0.0)
 """The lambdas LSPIN may choose from: the more gates are closed, the simpler."""
 
-BUDGETS = (5, 10)
+CANDIDATE_BUDGETS = (5, 10)
 """Budgets of open gates that LSPIN may choose from."""
 
 N_MEMBERS, N_INNER = 16, 8
@@ -108,8 +108,8 @@ def gated_models(random_state: int | None = 0) -> dict[str, Contender]:
     >>> list(gated_models())
     ['LSPIN', 'LLSPIN', 'STG']
     """
-    budgets = tuple({"lam": 0.0, "max_open": k} for k in BUDGETS)
-    prices = tuple({"lam": lam} for lam in LAMBDAS)
+    budgets = tuple({"lam": 0.0, "max_open": k} for k in CANDIDATE_BUDGETS)
+    prices = tuple({"lam": lam} for lam in CANDIDATE_LAMS)
     few = ({"lam": 2.0}, {"lam": 0.5})  # each setting costs four ensembles per outer fold
     inner = {"n_members": N_INNER}
 

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 # Chosen so that any two differ clearly (CIELAB distance above 30) with normal colour vision and
-# with each of the three kinds of colour blindness; tests/test_plots.py measures it.
+# with each of the three kinds of colour blindness; tests/show/test_plots.py measures it.
 CLASS_COLORS: dict[str, str] = {
     "Glutamatergic": "#E69F00",
     "Htr3a+|Vip-": "#56B4E9",

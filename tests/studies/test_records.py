@@ -93,6 +93,6 @@ def test_recorded_results_are_found_by_name():
 def test_make_results_runs_every_study():
     from lspin.studies import STUDIES
 
-    makefile = (Path(__file__).parents[1] / "Makefile").read_text()
+    makefile = (Path(__file__).parents[2] / "Makefile").read_text()
     for name in STUDIES:
         assert f"$(EVALUATE) {name} lspin/studies/results/{name}.json" in makefile

@@ -10,8 +10,8 @@ from sklearn.exceptions import ConvergenceWarning
 from lspin import load_cells
 from lspin.data import donor_folds
 from lspin.evaluate import (
-    BUDGETS,
-    LAMBDAS,
+    CANDIDATE_BUDGETS,
+    CANDIDATE_LAMS,
     contenders,
     describe,
     gated_models,
@@ -126,6 +126,10 @@ def test_lspin_and_its_relatives_are_one_model_with_switches():
     }
     assert differ == {"LSPIN": set(), "LLSPIN": {"predictor"}, "STG": {"gating"}}
     space = models["LSPIN"].space  # simplest first: most gates closed
-    assert [setting["lam"] for setting in space if "max_open" not in setting] == list(LAMBDAS)
-    assert [setting["max_open"] for setting in space if "max_open" in setting] == list(BUDGETS)
+    assert [setting["lam"] for setting in space if "max_open" not in setting] == list(
+        CANDIDATE_LAMS
+    )
+    assert [setting["max_open"] for setting in space if "max_open" in setting] == list(
+        CANDIDATE_BUDGETS
+    )
     assert [name for name, model in models.items() if model.keep_all] == ["LSPIN"]
