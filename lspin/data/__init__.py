@@ -1,6 +1,6 @@
 """Where cells come from: :func:`load_cells` and :func:`load_spikes`.
 
-Three sources return the same checked records:
+Three sources return the same checked records (spikes come from the last two):
 
 ``allen``
     the Allen Cell Types Database, released features (:mod:`lspin.data.allen`);

@@ -7,6 +7,8 @@ from numpy.typing import ArrayLike
 
 Fold = tuple[np.ndarray, np.ndarray]
 
+MAX_SHUFFLES = 100
+
 
 def donor_folds(
     y: ArrayLike, donors: ArrayLike, n_splits: int = 5, random_state: int = 0
@@ -32,7 +34,7 @@ def donor_folds(
     Raises
     ------
     ValueError
-        If there are fewer donors than folds.
+        If there are fewer donors than folds, or a fold stays empty however they are shuffled.
 
     Examples
     --------
@@ -53,5 +55,12 @@ def donor_folds(
             f"{n_splits} folds need at least {n_splits} donors, got {len(np.unique(donors))}; "
             "lower n_splits or add cells from other animals."
         )
-    folds = StratifiedGroupKFold(n_splits, shuffle=True, random_state=random_state)
-    return list(folds.split(np.zeros(len(y)), y, donors))
+    # With few donors a fold may stay empty; then they are shuffled again.
+    for seed in range(random_state, random_state + MAX_SHUFFLES):
+        splitter = StratifiedGroupKFold(n_splits, shuffle=True, random_state=seed)
+        folds = list(splitter.split(np.zeros(len(y)), y, donors))
+        if all(len(train) and len(test) for train, test in folds):
+            return folds
+    raise ValueError(
+        f"The donors cannot be cut into {n_splits} folds of which none is empty: lower n_splits."
+    )

@@ -1,8 +1,9 @@
-"""Honest scores: no donor on both sides of a split, and an interval for every figure.
+"""Honest scores: no donor on both sides of a split, and intervals where models are compared.
 
 ``scores`` are pure functions; ``cross_validation`` scores several models on the same folds, and
-``nested`` lets each choose its settings on training donors first; ``rivals`` are the models that
-LSPIN is compared with; ``comparison`` says who is ahead, and how sure that is.
+``nested`` lets each choose its settings on training donors first; ``rivals`` are LSPIN and the
+models it is compared with, with the settings each may choose from; ``comparison`` says who is
+ahead, and how sure that is.
 """
 
 from __future__ import annotations
@@ -52,11 +53,11 @@ from lspin.evaluate.scores import (
 __all__ = [
     "BEST",
     "CANDIDATE_BUDGETS",
+    "CANDIDATE_LAMS",
     "EACH",
     "FEW",
     "FEW_GATES",
     "INNER_FOLDS",
-    "CANDIDATE_LAMS",
     "METRICS",
     "N_BINS",
     "ONE_STANDARD_ERROR",

@@ -1,7 +1,7 @@
 """What predictions are worth, and how sure that figure is.
 
 Pure functions on arrays: the scores of one fold, the calibration of probabilities,
-the test that compares two models fold by fold, and the rule that picks lambda.
+the test that compares two models fold by fold, and intervals that draw donors, not cells.
 """
 
 from __future__ import annotations

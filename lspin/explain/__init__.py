@@ -1,10 +1,10 @@
 """Reasons for one cell, and whether they hold.
 
-A ``held_out`` model and its cells are what everything here starts from. ``closing`` gates says
-what a measurement did; ``reasons`` are tables of that, cell by cell. ``faithfulness``,
+``closing`` a gate says what its measurement did. Whatever asks more starts from a model and cells
+that were ``held_out``; ``reasons`` are tables of what it did, cell by cell. ``faithfulness``,
 ``stability`` and ``leakage`` cross-examine them, ``claims`` hold them against the textbook, ``odd``
 lists cells that are unlike their class. ``groups`` are measurements that say the same thing.
-``problems`` have known reasons, and ``recovery`` is how many of these a method finds.
+``problems`` are made up, with known reasons, and ``recovery`` is how many of those a method finds.
 """
 
 from __future__ import annotations

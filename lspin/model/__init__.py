@@ -2,9 +2,9 @@
 
 ``gates`` are pure functions; ``network`` is a pack of networks that are trained side by side;
 ``recipe`` holds every setting of a training, and ``training`` is its one loop; ``estimator`` puts
-ensembles behind scikit-learn's interface, and ``path`` does so for many lambdas at once. ``splits``
-draws the rows of each network, ``selection`` counts gates and picks lambda, ``cache`` records
-trainings, and ``threads`` keeps them out of each other's way.
+ensembles behind scikit-learn's interface, and ``path`` trains and scores them for many lambdas at
+once. ``splits`` draws the rows of each network, ``selection`` counts gates and picks lambda,
+``cache`` records what takes long, and ``threads`` keeps packs from waiting for each other.
 """
 
 from __future__ import annotations
@@ -13,6 +13,8 @@ from lspin.model.cache import REVISION, fingerprint, recorded
 from lspin.model.estimator import (
     LSPINClassifier,
     LSPINRegressor,
+    check_device,
+    check_groups,
     pooled_probabilities,
 )
 from lspin.model.gates import SIGMA, gate_values, open_probability, sample_gates
@@ -25,7 +27,7 @@ from lspin.model.splits import (
     n_folds_possible,
     shuffled_folds,
 )
-from lspin.model.threads import n_workers, one_torch_thread
+from lspin.model.threads import n_workers, one_torch_thread, own_torch_state
 from lspin.model.training import (
     PACK_SIZE,
     Member,
@@ -55,6 +57,8 @@ __all__ = [
     "Recipe",
     "Stage",
     "Task",
+    "check_device",
+    "check_groups",
     "classification_loss",
     "count_open",
     "draw_members",
@@ -70,6 +74,7 @@ __all__ = [
     "one_standard_error",
     "one_torch_thread",
     "open_probability",
+    "own_torch_state",
     "pooled_probabilities",
     "recorded",
     "regression_loss",

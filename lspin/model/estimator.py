@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from copy import copy
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Self
 
 import numpy as np
+import pandas as pd
 import torch
 from numpy.typing import ArrayLike
 from scipy.optimize import minimize_scalar
@@ -21,20 +23,26 @@ from torch.nn import functional as F
 from lspin.model.gates import gate_values
 from lspin.model.network import PackedLSPIN
 from lspin.model.path import lspin_path
-from lspin.model.recipe import DEFAULT, Recipe
+from lspin.model.recipe import DEFAULT, Recipe, whole_number
 from lspin.model.selection import check_lam
 from lspin.model.splits import draw_members, n_folds_possible
-from lspin.model.threads import one_torch_thread
+from lspin.model.threads import one_torch_thread, own_torch_state
 from lspin.model.training import Member, Task, fit_members
 
 AUTO_FOLDS, AUTO_MEMBERS = 3, 4
 """Folds, and networks per fold, with which ``lam="auto"`` compares `LAMS`."""
 
+MAX_WEIGHT = 1e6
+"""Of a class. Larger ones would swamp what float32 can tell apart."""
+
 FLOATS = (np.float64, np.float32)
 """Accepted as they are; a large table should not be copied for nothing."""
 
-ROWS_PER_CALL = 8192
-"""Rows sent through the network at once at inference; bounds memory."""
+ELEMENTS_PER_CALL = 2**22
+"""Numbers (networks x rows x features) sent through at once at inference; bounds memory."""
+
+ROWS_OF_IMPORTANCE = 4096
+"""Training rows, at most, by which it is counted how often each gate opens."""
 
 
 @dataclass(frozen=True)
@@ -121,15 +129,12 @@ class _BaseLSPIN(BaseEstimator):
         """Check parameters and data, and draw the rows and the seed of each network."""
         if self.lam != "auto":
             check_lam(self.lam)
-        if int(self.n_members) != self.n_members or self.n_members < 1:
-            raise ValueError(f"n_members must be a whole number >= 1, got {self.n_members!r}.")
-        if torch.device(self.device).type == "cuda" and not torch.cuda.is_available():
-            raise ValueError(
-                f"device={self.device!r}, but torch sees no GPU here; use device='cpu'."
-            )
+        n_members = whole_number("n_members", self.n_members)
+        check_device(self.device)
         recipe = self._make_recipe()
         features, target, training, meaning = self._encode(X, y)
-        members = draw_members(target, groups, int(self.n_members), rng, task=self.task)
+        groups = None if groups is None else check_groups(groups, len(features))
+        members = draw_members(target, groups, n_members, rng, task=self.task)
         training |= {
             "x": _tensor(features, self.device),
             "target": torch.as_tensor(target, device=self.device),
@@ -145,7 +150,11 @@ class _BaseLSPIN(BaseEstimator):
         self.lam_ = float(lam)
         # Predict in float64, so that a cell's answer does not depend on the cells beside it.
         self.network_ = network.double()
+        some = plan.X[:: -(-len(plan.X) // ROWS_OF_IMPORTANCE)]
+        opened = [(gates > 0).double().mean(dim=0) for _, gates in self._outputs(some)]
+        self.feature_importances_ = torch.cat(opened).mean(dim=0).numpy()
 
+    @own_torch_state()
     def fit(self, X: ArrayLike, y: ArrayLike, groups: ArrayLike | None = None) -> Self:
         """Train the ensemble.
 
@@ -170,10 +179,12 @@ class _BaseLSPIN(BaseEstimator):
             If a parameter or the data cannot be used; the message says which.
         """
         rng = check_random_state(self.random_state)
-        plan = self._plan(X, y, groups, rng)
-        lam = self._best_lam(plan, y, groups, rng) if self.lam == "auto" else float(self.lam)
+        fitted = copy(self)  # so that a fit that fails leaves this one as it was
+        plan = fitted._plan(X, y, groups, rng)
+        lam = fitted._best_lam(plan, y, groups, rng) if self.lam == "auto" else float(self.lam)
         network = fit_members(members=plan.with_lam(lam), verbose=self.verbose, **plan.training)
-        self._adopt(network, plan, lam)
+        fitted._adopt(network, plan, lam)
+        self.__dict__.update(fitted.__dict__)
         return self
 
     def _best_lam(
@@ -195,13 +206,16 @@ class _BaseLSPIN(BaseEstimator):
 
     @torch.no_grad()
     def _outputs(self, X: np.ndarray) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-        """Yield outputs (K, m, c) and gates (K, m, d), `ROWS_PER_CALL` rows at a time."""
-        for start in range(0, len(X), ROWS_PER_CALL):
-            rows = X[start : start + ROWS_PER_CALL]
+        """Yield outputs (K, m, c) and gates (K, m, d), some rows at a time."""
+        width = max(X.shape[1], *self._make_recipe().gate_hidden, 1)
+        size = max(1, ELEMENTS_PER_CALL // (self.network_.n_members * width))
+        for start in range(0, len(X), size):
+            rows = X[start : start + size]
             x = torch.tensor(rows, dtype=torch.float64, device=self.device)
-            with one_torch_thread():
+            with one_torch_thread(), own_torch_state(), torch.no_grad():
                 output, mu = self.network_(x)
-            yield output.cpu(), gate_values(mu).cpu()
+                gates = gate_values(mu)
+            yield output.cpu(), gates.cpu()
 
     def member_gates(self, X: ArrayLike) -> np.ndarray:
         """Gates of every member of the ensemble.
@@ -287,6 +301,8 @@ class LSPINClassifier(ClassifierMixin, _BaseLSPIN):
         found on rows that members did not train on.
     network_ : PackedLSPIN
         The trained networks.
+    feature_importances_ : ndarray, shape (d,)
+        How often a gate opens, from 0 to 1: the share of training rows and networks.
     n_features_in_ : int
         Number of features d.
     feature_names_in_ : ndarray of str
@@ -365,7 +381,18 @@ class LSPINClassifier(ClassifierMixin, _BaseLSPIN):
             )
         weight = None
         if self.class_weight is not None:
-            weight = _tensor(compute_sample_weight(self.class_weight, labels), self.device)
+            weights = compute_sample_weight(self.class_weight, labels)
+            if not np.isfinite(weights).all() or (weights < 0).any() or weights.max() > MAX_WEIGHT:
+                raise ValueError(
+                    f"class_weight must be numbers from 0 to {MAX_WEIGHT:g}, got "
+                    f"{self.class_weight!r}."
+                )
+            if any(weights[target == k].max() == 0 for k in range(len(classes))):
+                raise ValueError(
+                    f"class_weight gives no weight to a class: {self.class_weight!r}. "
+                    "Leave its rows out instead."
+                )
+            weight = _tensor(weights, self.device)
         training = {"n_outputs": len(classes), "weight": weight}
         return features, target, training, {"classes_": classes}
 
@@ -384,14 +411,15 @@ class LSPINClassifier(ClassifierMixin, _BaseLSPIN):
             return 1.0
         members = left_out[:, rows]
         logits = torch.cat([output for output, _ in self._outputs(plan.X[rows])], dim=1)
-        truth = torch.as_tensor(plan.target[rows])
+        truth = torch.as_tensor(plan.target[rows], device="cpu")
 
         mean = (logits * members).sum(dim=0) / members.sum(dim=0)
 
         def loss(log_temperature: float) -> float:
             return F.cross_entropy(mean / math.exp(log_temperature), truth).item()
 
-        return math.exp(minimize_scalar(loss, bounds=(-1.5, 1.5), method="bounded").x)
+        with one_torch_thread(), own_torch_state(), torch.no_grad():
+            return math.exp(minimize_scalar(loss, bounds=(-1.5, 1.5), method="bounded").x)
 
     def predict_proba(self, X: ArrayLike) -> np.ndarray:
         """Class probabilities of the averaged logits of the ensemble, calibrated.
@@ -410,7 +438,8 @@ class LSPINClassifier(ClassifierMixin, _BaseLSPIN):
         ndarray, shape (n, n_classes)
             Rows sum to 1; columns in the order of `classes_`.
         """
-        parts = [pooled_probabilities(logits) for logits, _ in self._outputs(self._checked(X))]
+        with one_torch_thread():  # softmax by threads would hang in a fork
+            parts = [pooled_probabilities(logits) for logits, _ in self._outputs(self._checked(X))]
         return torch.cat(parts).numpy()
 
     def predict(self, X: ArrayLike) -> np.ndarray:
@@ -483,7 +512,14 @@ class LSPINRegressor(RegressorMixin, _BaseLSPIN):
 
     def _encode(self, X: ArrayLike, y: ArrayLike) -> tuple[np.ndarray, np.ndarray, dict, dict]:
         features, values = validate_data(self, X, y, dtype=FLOATS, y_numeric=True)
-        mean, scale = values.mean(), values.std() or 1.0
+        with np.errstate(over="ignore"):
+            mean, scale = values.mean(), values.std()
+        if (
+            not np.isfinite(scale) or scale == 0
+        ):  # its squares overflow or vanish, or it is constant
+            largest = np.abs(values).max() or 1.0
+            unit = values / largest
+            mean, scale = unit.mean() * largest, (unit.std() or 1.0) * largest
         target = ((values - mean) / scale).astype(np.float32)
         return features, target, {"n_outputs": 1}, {"_y_mean": mean, "_y_scale": scale}
 
@@ -515,5 +551,61 @@ def pooled_probabilities(logits: torch.Tensor) -> torch.Tensor:
     return logits.mean(dim=0).softmax(dim=1)
 
 
+def check_groups(groups: Any, n: int) -> np.ndarray:
+    """Return the donor of each row as numbers, or raise a ValueError that says what is wrong.
+
+    Parameters
+    ----------
+    groups : array-like, shape (n,)
+        Any labels.
+    n : int
+        Number of rows.
+
+    Returns
+    -------
+    ndarray of int, shape (n,)
+
+    Examples
+    --------
+    >>> from lspin.model import check_groups
+    >>> check_groups(["M2", "M1", "M2"], 3)
+    array([1, 0, 1])
+    """
+    if isinstance(groups, str) or np.ndim(groups) != 1 or len(groups) != n:
+        shape = np.shape(groups)
+        raise ValueError(f"groups must hold one donor for each of {n} rows, got shape {shape}.")
+    labels = pd.Series(groups)
+    if labels.isna().any():
+        raise ValueError(f"groups is missing for {labels.isna().sum()} of {n} rows.")
+    return pd.factorize(labels.astype(str) if labels.dtype == object else labels, sort=True)[0]
+
+
+def check_device(device: str) -> None:
+    """Raise a ValueError if there is no such device.
+
+    Parameters
+    ----------
+    device : str
+        What a user gave.
+
+    Examples
+    --------
+    >>> from lspin.model import check_device
+    >>> check_device("cpu")
+    """
+    try:
+        kind = torch.device(device).type
+    except (RuntimeError, TypeError) as error:
+        raise ValueError(f"device must be such as 'cpu' or 'cuda', got {device!r}.") from error
+    if kind not in ("cpu", "cuda"):  # others, such as mps, lack the float64 that predicts
+        raise ValueError(f"device must be 'cpu' or a 'cuda' device, got {device!r}.")
+    if kind == "cuda" and not torch.cuda.is_available():
+        raise ValueError(f"device={device!r}, but torch sees no GPU here; use device='cpu'.")
+
+
 def _tensor(array: np.ndarray, device: str) -> torch.Tensor:
+    if len(array) and np.abs(array).max() > np.finfo(np.float32).max:
+        raise ValueError(
+            f"The table has a value of {np.abs(array).max():.3g}: scale it before the fit."
+        )
     return torch.tensor(array, dtype=torch.float32, device=device)

@@ -70,9 +70,9 @@ class PackedLinear(nn.Module):
         self, n_in: int, n_out: int, generators: Sequence[torch.Generator], gain: float
     ) -> None:
         super().__init__()
-        weights = [torch.randn(n_in, n_out, generator=g) for g in generators]
+        weights = [torch.randn(n_in, n_out, generator=g, dtype=torch.float32) for g in generators]
         self.weight = nn.Parameter(torch.stack(weights) * gain / math.sqrt(n_in))
-        self.bias = nn.Parameter(torch.zeros(len(weights), 1, n_out))
+        self.bias = nn.Parameter(torch.zeros(len(weights), 1, n_out, dtype=torch.float32))
 
     def forward(self, x: Tensor, frozen: bool = False) -> Tensor:
         """Map ``(K, n, i)`` to ``(K, n, o)``; `frozen` weights are not trained."""
@@ -134,7 +134,8 @@ class PackedLSPIN(nn.Module):
             nn.init.zeros_(self.gate_layers[-1].get_parameter("weight"))
         # How high a gate must be to open under a budget; learned like batch norm's mean.
         self.threshold: Tensor
-        self.register_buffer("threshold", torch.zeros(len(seeds), 1, 1))
+        threshold = torch.zeros(len(seeds), 1, 1, dtype=torch.float32)
+        self.register_buffer("threshold", threshold)
 
     def _stack(self, widths: tuple[int, ...], last_gain: float) -> nn.ModuleList:
         gains = [math.sqrt(2.0)] * (len(widths) - 2) + [last_gain]
@@ -148,16 +149,17 @@ class PackedLSPIN(nn.Module):
         """Return one pack, in evaluation mode, with the members of several in their order."""
         first = packs[0]
         seeds = [0] * sum(p.n_members for p in packs)
-        pack = cls(first.n_features, first.n_outputs, seeds, first.recipe)
+        pack = cls(first.n_features, first.n_outputs, seeds, first.recipe).to(first.gate_bias)
         states = [p.state_dict() for p in packs]
         pack.load_state_dict({name: torch.cat([s[name] for s in states]) for name in states[0]})
-        return pack.to(next(first.parameters()).device).eval()
+        return pack.eval()
 
     def part(self, start: int, stop: int) -> PackedLSPIN:
         """Return a copy, in evaluation mode, of the members from `start` to before `stop`."""
         pack = PackedLSPIN(self.n_features, self.n_outputs, [0] * (stop - start), self.recipe)
+        pack = pack.to(self.gate_bias)
         pack.load_state_dict({name: s[start:stop] for name, s in self.state_dict().items()})
-        return pack.to(self.gate_bias.device).eval()
+        return pack.eval()
 
     @property
     def n_members(self) -> int:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
+import numbers
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -11,6 +13,58 @@ from lspin.model.gates import SIGMA
 
 GATINGS = ("local", "linear", "global")
 PREDICTORS = ("mlp", "linear")
+
+
+def is_number(value: Any) -> bool:
+    """Tell whether a value is a finite real number, and not True or False.
+
+    Parameters
+    ----------
+    value
+        Anything.
+
+    Returns
+    -------
+    bool
+
+    Examples
+    --------
+    >>> from lspin.model.recipe import is_number
+    >>> is_number(0.5), is_number(True), is_number("1")
+    (True, False, False)
+    """
+    is_real = isinstance(value, numbers.Real) and not isinstance(value, bool | np.bool_)
+    return is_real and math.isfinite(value)
+
+
+def whole_number(name: str, value: Any) -> int:
+    """Return a whole number from 1 as an int, also where it was written as ``2.0``.
+
+    Parameters
+    ----------
+    name : str
+        Of the parameter.
+    value
+        What a user gave.
+
+    Returns
+    -------
+    int
+
+    Raises
+    ------
+    ValueError
+        If it is none; the message names the parameter.
+
+    Examples
+    --------
+    >>> from lspin.model.recipe import whole_number
+    >>> whole_number("n_steps", 50.0)
+    50
+    """
+    if not is_number(value) or value < 1 or int(value) != value:
+        raise ValueError(f"{name} must be a whole number >= 1, got {value!r}.")
+    return int(value)
 
 
 class Stage(NamedTuple):
@@ -61,7 +115,8 @@ class Recipe:
         Budget: how many gates may be open per cell and network, on average over cells.
     mixup : float
         Classifiers train on mixtures of what the gates of two cells let through, with shares from
-        Beta(mixup, mixup) ([3]_, [4]_); 0 is none. Not used in regression.
+        Beta(mixup, mixup) ([3]_, [4]_); 0 is none, and so is anything below 0.001, whose shares are
+        all 0 or 1. Not used in regression.
     weight_decay : float
         AdamW's.
     n_steps : int, optional
@@ -159,14 +214,14 @@ class Recipe:
             raise ValueError(f"gating must be one of {GATINGS}, got {self.gating!r}.")
         if self.predictor not in PREDICTORS:
             raise ValueError(f"predictor must be one of {PREDICTORS}, got {self.predictor!r}.")
-        if self.max_open is not None and not self.max_open > 0:
+        if self.max_open is not None and not (is_number(self.max_open) and self.max_open > 0):
             raise ValueError(f"max_open must be above 0, or None, got {self.max_open!r}.")
         for name in ("mixup", "weight_decay"):
             value = getattr(self, name)
-            if not np.isfinite(value) or value < 0:
+            if not is_number(value) or value < 0:
                 raise ValueError(f"{name} must be a finite number >= 0, got {value!r}.")
-        if self.n_steps is not None and (self.n_steps < 1 or int(self.n_steps) != self.n_steps):
-            raise ValueError(f"n_steps must be a whole number >= 1, or None, got {self.n_steps!r}.")
+        if self.n_steps is not None:
+            object.__setattr__(self, "n_steps", whole_number("n_steps", self.n_steps))
 
     def steps(self, n_train: int) -> int:
         """Return the number of optimisation steps for `n_train` rows."""
@@ -177,9 +232,9 @@ class Recipe:
         """Return what holds when a share `done` of the training of `n_features` gates is over."""
         price = min(1.0, done / self.ramp)
         local = {"local": True, "linear": done >= self.local_from, "global": False}[self.gating]
-        if self.max_open is None:
+        if self.max_open is None or self.max_open >= n_features:
             return Stage(price, None, self.sigma, local, final=True)
-        share = min(self.max_open, n_features - 1) / n_features
+        share = self.max_open / n_features
         n_open = n_features * share ** min(1.0, done / self.budget_ramp)
         sigma = self.sigma * max(1 - done, self.min_noise)
         return Stage(price, n_open, sigma, local, final=done >= self.budget_ramp)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-import math
-import numbers
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+
+from lspin.model.recipe import is_number
+
+MAX_LAM = 1e6
+"""Any larger and the penalty would swamp the loss: float32 has seven digits."""
 
 
 def count_open(member_gates: np.ndarray) -> dict[str, float]:
@@ -85,5 +88,5 @@ def check_lam(lam: Any) -> None:
     >>> from lspin.model import check_lam
     >>> check_lam(0.5)
     """
-    if not isinstance(lam, numbers.Real) or not math.isfinite(lam) or lam < 0:
-        raise ValueError(f"lam must be a finite number >= 0 or 'auto', got {lam!r}.")
+    if not is_number(lam) or not 0 <= lam <= MAX_LAM:
+        raise ValueError(f"lam must be a number from 0 to {MAX_LAM:g}, or 'auto', got {lam!r}.")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.model_selection import GroupKFold, KFold, StratifiedGroupKFold, StratifiedKFold
@@ -14,13 +16,18 @@ VALID_FOLDS = 8
 MAX_VALID = 2048
 """Validation rows a member looks at; more would cost time and choose no better step."""
 
+MAX_SHUFFLES = 100
+"""How often donors are shuffled again before there is one fold less."""
+
 Split = tuple[np.ndarray, np.ndarray]
 
 
 def n_folds_possible(
     target: np.ndarray, groups: ArrayLike | None, at_most: int, *, task: Task
 ) -> int:
-    """Return into how many folds the rows can be cut: every class must be in each of them.
+    """Return into how many folds the rows can be cut, so that no training part lacks a class.
+
+    Every class must have as many rows, and as many donors, as there are folds.
 
     Parameters
     ----------
@@ -44,10 +51,11 @@ def n_folds_possible(
     >>> n_folds_possible(np.array([0, 0, 0, 1, 1]), None, 8, task="classification")
     2
     """
-    units = len(target) if groups is None else len(np.unique(groups))
+    groups = np.arange(len(target)) if groups is None else np.asarray(groups)
+    parts = [groups]
     if task == "classification":
-        units = min(units, int(np.bincount(target).min()))
-    return min(at_most, units)
+        parts = [groups[target == k] for k in np.unique(target)]
+    return min(at_most, *(len(np.unique(part)) for part in parts))
 
 
 def shuffled_folds(
@@ -57,6 +65,7 @@ def shuffled_folds(
     rng: np.random.RandomState,
     *,
     task: Task,
+    every_class: bool = False,
 ) -> list[Split]:
     """Cut rows into folds, stratified by class and grouped by donor where there are any.
 
@@ -68,6 +77,8 @@ def shuffled_folds(
         How many.
     rng : RandomState
         Shuffles.
+    every_class : bool, default=False
+        Shuffle again until every class is in every training part.
 
     Returns
     -------
@@ -87,8 +98,15 @@ def shuffled_folds(
         splitter = KFold if groups is None else GroupKFold
     else:
         splitter = StratifiedKFold if groups is None else StratifiedGroupKFold
-    folds = splitter(n_folds, shuffle=True, random_state=int(rng.randint(2**31)))
-    return list(folds.split(np.zeros(len(target)), target, groups))
+    # With few donors a fold may stay empty; then the donors are shuffled again.
+    for _ in range(MAX_SHUFFLES):
+        seed = int(rng.randint(2**31))
+        folds = splitter(n_folds, shuffle=True, random_state=seed)
+        cut = list(folds.split(np.zeros(len(target)), target, groups))
+        n_needed = len(np.unique(target)) if every_class and task == "classification" else 1
+        if all(len(np.unique(target[rows])) >= n_needed and len(out) for rows, out in cut):
+            return cut
+    return shuffled_folds(target, groups, n_folds - 1, rng, task=task, every_class=every_class)
 
 
 def draw_members(
@@ -103,7 +121,8 @@ def draw_members(
 
     Each keeps some rows to be judged by: stratified by class, grouped by donor where donors are
     given, and reshuffled when the folds of one shuffle are used up. Where the data are too few to
-    set any aside, a member is judged by the rows it trains on.
+    set any aside, as where all rows of a class are of one donor, a member is judged by the rows it
+    trains on.
 
     Parameters
     ----------
@@ -130,12 +149,20 @@ def draw_members(
     """
     n_folds = n_folds_possible(target, groups, VALID_FOLDS, task=task)
     if n_folds < 2:
+        if groups is not None and n_folds_possible(target, None, 2, task=task) == 2:
+            warnings.warn(
+                "All rows of a class, or of the table, are of one donor, so no donor can be set "
+                "aside: the networks are judged, and their probabilities not calibrated, by rows "
+                "that they were trained on.",
+                UserWarning,
+                stacklevel=4,
+            )
         every = np.arange(len(target))
         splits = [(every, every)] * n_members
     else:
         folds: list[Split] = []
         while len(folds) < n_members:
-            folds += shuffled_folds(target, groups, n_folds, rng, task=task)
+            folds += shuffled_folds(target, groups, n_folds, rng, task=task, every_class=True)
         splits = [(train, rng.permutation(valid)[:MAX_VALID]) for train, valid in folds[:n_members]]
     seeds = rng.randint(2**31, size=n_members)
     return [

@@ -67,3 +67,28 @@ def one_torch_thread() -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
+
+
+@contextmanager
+def own_torch_state() -> Iterator[None]:
+    """Train as always, whatever the caller has set: gradients on, autocast off, tensors on the CPU.
+
+    Yields
+    ------
+    None
+
+    Examples
+    --------
+    >>> import torch
+    >>> from lspin.model import own_torch_state
+    >>> with torch.no_grad(), own_torch_state():
+    ...     torch.is_grad_enabled()
+    True
+    """
+    with (
+        torch.inference_mode(False),
+        torch.enable_grad(),
+        torch.autocast("cpu", enabled=False),
+        torch.device("cpu"),
+    ):
+        yield

@@ -16,9 +16,15 @@ from tqdm import tqdm
 from lspin.model.gates import open_probability
 from lspin.model.network import PackedLSPIN, mixed
 from lspin.model.recipe import DEFAULT, Recipe, Stage
-from lspin.model.threads import n_workers, one_torch_thread
+from lspin.model.threads import n_workers, one_torch_thread, own_torch_state
 
 Task = Literal["classification", "regression"]
+
+LEAST_MIXUP = 1e-3
+"""Below it all shares of mixtures are 0 or 1, and numpy takes for ever to draw them."""
+
+ELEMENTS_AT_ONCE = 2**23
+"""Numbers sent through the networks at once when validation rows are looked at; bounds memory."""
 
 PACK_SIZE = 8
 """Members trained as one pack. Larger packs are hardly faster per member, and a size that
@@ -240,6 +246,7 @@ def fit_members(
 
 
 @one_torch_thread()
+@own_torch_state()
 def fit_pack(
     x: Tensor,
     target: Tensor,
@@ -282,6 +289,11 @@ def fit_pack(
         In evaluation mode; member k as it was when the same objective, without
         gate noise, was lowest on its validation rows.
 
+    Raises
+    ------
+    FloatingPointError
+        If the objective of a member was never finite.
+
     Examples
     --------
     >>> import numpy as np
@@ -297,16 +309,16 @@ def fit_pack(
     >>> logits.shape
     torch.Size([2, 50, 2])
     """
-    weight = torch.ones(len(x), device=x.device) if weight is None else weight
+    weight = torch.ones_like(x[:, 0]) if weight is None else weight
     lam = torch.tensor([m.lam for m in members], dtype=x.dtype, device=x.device)
     seeds = [m.seed for m in members]
-    network = PackedLSPIN(x.shape[1], n_outputs, seeds, recipe).to(x.device)
+    network = PackedLSPIN(x.shape[1], n_outputs, seeds, recipe).to(x)
     n_steps = recipe.steps(max(len(m.train) for m in members))
     batches = [
         _batches(m.train, recipe.batch_size, g)
         for m, g in zip(members, network.generators, strict=True)
     ]
-    is_mixed = task == "classification" and recipe.mixup > 0
+    is_mixed = task == "classification" and recipe.mixup >= LEAST_MIXUP
     shares = _shares(seeds, n_steps, recipe).to(x) if is_mixed else None
     train_weight = torch.stack([weight[m.train].mean() for m in members])
     valid, valid_weight = _padded([m.valid for m in members], weight)
@@ -329,14 +341,31 @@ def fit_pack(
         ((cost * batch_weight).mean(dim=1) / train_weight).sum().backward()
         optimizer.step()
         rate.step()
-        if recipe.max_open is None:
+        if stage.n_open is None:
             network.cap_gate_bias()
         if stage.final and step % max(1, n_steps // recipe.n_checks) == 0:
-            with torch.no_grad():
-                cost = objective(network, x[valid], target[valid], lam, task=task)
-            best.update((cost * valid_weight).sum(dim=1))
+            best.update(_weighted_objective(network, x, target, valid, valid_weight, lam, task))
     best.restore()
     return network.eval()
+
+
+@torch.no_grad()
+def _weighted_objective(
+    network: PackedLSPIN,
+    x: Tensor,
+    target: Tensor,
+    rows: Tensor,
+    weight: Tensor,
+    lam: Tensor,
+    task: Task,
+) -> Tensor:
+    """Return the objective of each member on rows (K, m) of weight (K, m), a part at a time."""
+    size = max(1, ELEMENTS_AT_ONCE // (len(rows) * x.shape[1]))
+    total = torch.zeros(len(rows), dtype=x.dtype, device=x.device)
+    for part, share in zip(rows.split(size, dim=1), weight.split(size, dim=1), strict=True):
+        cost = objective(network, x[part], target[part], lam, task=task)
+        total += (cost * share).sum(dim=1)
+    return total
 
 
 def _shares(seeds: Sequence[int], n_steps: int, recipe: Recipe) -> Tensor:
@@ -377,14 +406,19 @@ class _Best:
     def __init__(self, network: PackedLSPIN) -> None:
         self.state = list(network.state_dict().values())  # the tensors themselves, not copies
         self.kept = [tensor.clone() for tensor in self.state]
-        self.loss = torch.full((network.n_members,), torch.inf, device=self.kept[0].device)
+        self.loss = torch.full_like(self.kept[0][:, 0, 0], torch.inf)
 
     def update(self, loss: Tensor) -> None:
-        better = loss < self.loss
+        better = loss < self.loss  # False where the loss is not finite
         self.loss[better] = loss[better]
         for kept, tensor in zip(self.kept, self.state, strict=True):
             kept[better] = tensor[better]
 
     def restore(self) -> None:
+        if not torch.isfinite(self.loss).all():
+            raise FloatingPointError(
+                "The training broke down: its loss was never a finite number. Are there values "
+                "that are not finite, or so large that they should be scaled first?"
+            )
         for kept, tensor in zip(self.kept, self.state, strict=True):
             tensor.copy_(kept)

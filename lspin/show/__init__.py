@@ -1,6 +1,6 @@
 """What people look at.
 
-``plots`` are figures that several chapters share; ``card`` is all there is to say about one cell.
+``plots`` are figures that several chapters share; ``card`` sums up one cell.
 ``explorer`` needs the extra ``book``, so its names are imported from `lspin.show.explorer`.
 """
 

@@ -1,4 +1,4 @@
-"""What is run once on recorded cells and kept, with everything needed to run it again.
+"""What takes long, is run for the record and kept, with everything needed to run it again.
 
 ``registry`` names the studies. ``scored`` runs the nested protocol on tables of cells,
 ``synthetic`` asks how much of a known truth is found, and ``explanations`` cross-examines the

@@ -148,5 +148,5 @@ def test_what_makes_no_path_is_refused_before_anything_is_trained(settings, erro
 
 
 def test_bad_lambdas_are_named(cells):
-    with pytest.raises(ValueError, match="lam must be a finite number >= 0"):
+    with pytest.raises(ValueError, match="lam must be a number from 0 to 1e"):
         run(cells, lams=(0.1, -1))

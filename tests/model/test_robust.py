@@ -1,0 +1,239 @@
+"""What goes wrong with other software: rare classes, odd numbers, torch's state, forks."""
+
+import multiprocessing
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from sklearn.datasets import make_classification
+from sklearn.feature_selection import RFE, SelectFromModel
+
+from lspin import LSPINClassifier, LSPINRegressor
+from lspin.data import donor_folds
+from lspin.model import Recipe, draw_members, shuffled_folds
+
+
+def small(**settings):
+    return LSPINClassifier(**{"n_members": 2, "n_steps": 40, "random_state": 0, **settings})
+
+
+@pytest.fixture(scope="module")
+def data():
+    return make_classification(
+        200, 6, n_informative=3, n_redundant=0, shuffle=False, random_state=0
+    )
+
+
+@pytest.fixture(scope="module")
+def usual(data):
+    return small().fit(*data).predict_proba(data[0])
+
+
+# Donors
+
+
+def test_a_class_of_one_donor_is_trained_and_the_missing_check_is_told():
+    rng = np.random.default_rng(0)
+    y = np.repeat(np.arange(4), 40)
+    X = rng.normal(size=(160, 6)) + 3 * np.eye(6)[y]
+    model = LSPINClassifier(random_state=0)
+    with pytest.warns(UserWarning, match="are of one donor, so no donor can be set aside"):
+        assert model.fit(X, y, groups=y).score(X, y) > 0.95
+    assert model.temperature_ == 1
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_every_network_is_trained_on_every_class(seed):
+    rng = np.random.default_rng(seed)
+    groups, target = rng.integers(0, 9, 60), rng.integers(0, 3, 60)
+    members = draw_members(target, groups, 8, np.random.RandomState(seed), task="classification")
+    for member in members:
+        assert set(target[member.train]) == set(target) and len(member.valid)
+
+
+def rows_of(counts):
+    """Rows of donors whose class counts are given."""
+    pairs = [
+        (donor, k) for donor, row in enumerate(counts) for k, n in enumerate(row) for _ in range(n)
+    ]
+    return np.array(pairs).T
+
+
+def test_no_fold_is_empty():
+    donors, y = rows_of([[0, 1, 3, 2], [1, 0, 3, 3], [3, 0, 0, 3], [0, 3, 0, 0], [1, 1, 0, 2]])
+    for seed in range(50):
+        assert all(len(test) for _, test in donor_folds(y, donors, 5, seed))
+    donors, y = rows_of([[2, 1], [2, 0], [1, 0], [0, 2], [0, 2], [2, 0], [1, 3]])
+    for seed in range(50):
+        rng = np.random.RandomState(seed)
+        folds = shuffled_folds(y, donors, 4, rng, task="classification")
+        assert all(len(train) and len(test) for train, test in folds)
+
+
+@pytest.mark.parametrize(
+    "groups",
+    ["donor_id", 7, [], [1], [[1, 2]], np.ones((200, 1)), [None] * 200, pd.Series([1] * 199)],
+)
+def test_groups_that_are_none_are_refused(data, groups):
+    with pytest.raises(ValueError, match="groups"):
+        small().fit(*data, groups=groups)
+
+
+def test_donors_may_have_any_names(data, usual):
+    numbers = np.repeat(np.arange(50), 4)
+    answers = [
+        small().fit(*data, groups=groups).predict_proba(data[0])
+        for groups in (numbers, numbers + 0.5, [f"M{n:03d}" for n in numbers], pd.Series(numbers))
+    ]
+    for other in answers[1:]:
+        np.testing.assert_array_equal(answers[0], other)
+    assert not np.allclose(answers[0], usual)
+
+
+# Numbers
+
+
+def test_a_value_beyond_float32_is_refused(data):
+    X, y = data[0].copy(), data[1]
+    X[5, 2] = 3.5e38
+    with pytest.raises(ValueError, match=r"a value of 3\.5e\+38: scale it"):
+        small().fit(X, y)
+
+
+@pytest.mark.parametrize(
+    "weights", [{0: 0, 1: 0}, {0: 1, 1: np.nan}, {0: -1, 1: 1}, {0: 1e39, 1: 1}]
+)
+def test_class_weights_that_weigh_nothing_are_refused(data, weights):
+    with pytest.raises(ValueError, match="class_weight"):
+        small(class_weight=weights).fit(*data)
+
+
+def test_a_training_that_breaks_down_says_so(data):
+    with pytest.raises(FloatingPointError, match="its loss was never a finite number"):
+        small(recipe=Recipe(learning_rate=1e30)).fit(data[0] * 1e30, data[1])
+
+
+@pytest.mark.parametrize("unit", [1e-200, 1.0, 1e200])
+def test_a_target_of_any_size_is_predicted_in_its_unit(unit):
+    X = np.random.default_rng(0).normal(size=(200, 3))
+    model = LSPINRegressor(lam=0.0, n_members=2, random_state=0).fit(X, unit * (5 + X[:, 0]))
+    assert np.corrcoef(model.predict(X) / unit, X[:, 0])[0, 1] > 0.98
+    assert (model.predict(X) / unit).mean() == pytest.approx(5 + X[:, 0].mean(), abs=0.2)
+
+
+@pytest.mark.parametrize("max_open", [5, 6, 100])
+def test_a_budget_of_all_gates_is_no_budget(max_open):
+    X = np.random.default_rng(0).normal(size=(200, 5))
+    model = LSPINRegressor(lam=0.0, max_open=max_open, n_members=2, random_state=0)
+    assert model.fit(X[:, :1], X[:, 0]).score(X[:, :1], X[:, 0]) > 0.95
+    assert model.fit(X, X[:, 0]).score(X, X[:, 0]) > 0.95
+
+
+def test_next_to_no_mixup_is_none(data):
+    tiny, none = (small(mixup=m).fit(*data).predict_proba(data[0]) for m in (1e-12, 0.0))
+    np.testing.assert_array_equal(tiny, none)
+
+
+# Parameters
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        *(("n_members", v) for v in (None, "8", True, 1.5, np.nan)),
+        *(("n_steps", v) for v in ("40", True, 0, -3, 2.5)),
+        *(("lam", v) for v in (None, "much", True, 1e25, -1, np.inf)),
+        *(("max_open", v) for v in ("5", -1, np.nan, True)),
+        *(("device", v) for v in ("gpu", None, 3.5, "mps")),
+    ],
+)
+def test_what_cannot_be_used_is_named(data, name, value):
+    with pytest.raises(ValueError, match=name):
+        small(**{name: value}).fit(*data)
+
+
+def test_whole_numbers_may_be_written_as_floats(data, usual):
+    model = small(n_members=2.0, n_steps=np.linspace(40, 60, 3)[0]).fit(*data)
+    np.testing.assert_array_equal(model.predict_proba(data[0]), usual)
+
+
+def test_a_fit_that_fails_leaves_the_model_as_it_was(data, usual):
+    X, y = data
+    model = small().fit(X, y)
+    before = dict(vars(model))
+    for settings, X_bad in (({"lam": -1}, X), ({}, X[:, :3] * np.nan)):
+        with pytest.raises(ValueError):
+            model.set_params(**settings).fit(X_bad, np.where(y, "a", "b"))
+        model.set_params(lam=1.0)
+        assert vars(model) == before
+    np.testing.assert_array_equal(model.predict_proba(X), usual)
+
+
+# Torch
+
+
+@pytest.mark.parametrize(
+    "state",
+    [
+        torch.no_grad,
+        torch.inference_mode,
+        lambda: torch.autocast("cpu"),
+        lambda: torch.device("meta"),
+    ],
+    ids=["no_grad", "inference_mode", "autocast", "another device"],
+)
+def test_torchs_state_changes_nothing(data, usual, state):
+    with state():
+        model = small().fit(*data)
+        np.testing.assert_array_equal(model.predict_proba(data[0]), usual)
+    np.testing.assert_array_equal(small().fit(*data).predict_proba(data[0]), usual)
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16])
+def test_torchs_default_dtype_changes_nothing(data, usual, dtype):
+    torch.set_default_dtype(dtype)
+    try:
+        answer = small().fit(*data).predict_proba(data[0])
+    finally:
+        torch.set_default_dtype(torch.float32)
+    np.testing.assert_array_equal(answer, usual)
+
+
+def answer_in_a_fork(model, X, y, queue):
+    queue.put((model.predict_proba(X), small().fit(X, y).predict_proba(X)))
+
+
+@pytest.mark.skipif(
+    "fork" not in multiprocessing.get_all_start_methods(), reason="there is no fork"
+)
+def test_a_fork_after_a_fit_does_not_hang(data, usual):
+    context = multiprocessing.get_context("fork")
+    queue = context.Queue()
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        model = small().fit(*data)
+        model.predict_proba(np.tile(data[0], (500, 1)))
+        child = context.Process(target=answer_in_a_fork, args=(model, *data, queue), daemon=True)
+        child.start()
+        for answer in queue.get(timeout=60):
+            np.testing.assert_array_equal(answer, usual)
+        child.join()
+    finally:
+        torch.set_num_threads(before)
+
+
+# What scikit-learn's selection needs
+
+
+def test_importances_name_the_features_that_gates_open_for():
+    X = np.random.default_rng(0).normal(size=(300, 6))
+    y = (X[:, 0] + X[:, 1] > 0).astype(int)
+    model = LSPINClassifier(lam=2.0, n_members=3, random_state=0).fit(X, y)
+    share = (model.member_gates(X) > 0).mean(axis=(0, 1))
+    np.testing.assert_allclose(model.feature_importances_, share)
+    chosen = SelectFromModel(model, prefit=True, max_features=2, threshold=-np.inf).get_support()
+    assert chosen.tolist() == [True, True, False, False, False, False]
+    kept = RFE(small(lam=2.0, n_steps=300), n_features_to_select=2, step=2).fit(X, y).support_
+    assert kept.tolist() == [True, True, False, False, False, False]
