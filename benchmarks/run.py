@@ -315,11 +315,9 @@ print(time.perf_counter() - start)
 """
 
 TORCH_THREADS = """
-import contextlib, lspin.model.threads
-@contextlib.contextmanager
-def nothing():
-    yield
-lspin.model.one_torch_thread, lspin.model.n_workers = nothing, lambda: 1
+from lspin.model import training
+training.fit_pack = training.fit_pack.__wrapped__  # without one_torch_thread
+training.n_workers = lambda: 1
 """
 
 

@@ -54,7 +54,13 @@ def main(argv: list[str] | None = None) -> int:
     evaluate.add_argument("study", nargs="?", help="which; without it, all are listed")
     evaluate.add_argument("output", nargs="?", type=Path, help="the JSON file to write")
     evaluate.add_argument("--repeats", type=int, help="repeats of five folds, or draws")
-    evaluate.add_argument("--models", nargs="+", metavar="NAME", help="only these models")
+    evaluate.add_argument(
+        "--model",
+        action="append",
+        dest="models",
+        metavar="NAME",
+        help="only this model; repeatable",
+    )
     evaluate.add_argument("--force", action="store_true", help="replace the file whatever it holds")
     explain = commands.add_parser("explain", help="say what one cell was called, and why")
     explain.add_argument("specimen_id", type=int, help="the cell's number in the Allen database")
@@ -124,15 +130,16 @@ def _evaluate(
     )
 
     if name is None:
+        if n_repeats is not None or models or force:
+            raise ValueError("Name the study first: `lspin evaluate` lists all.")
         for known, study in STUDIES.items():
             print(f"{known:13} {study.about}")
         return
     options = check_study(name, models, n_repeats)
     if output is None:
         raise ValueError("Name the JSON file to write after the study.")
-    if not force:
-        seeds = range(options.get("n_repeats", 0))
-        check_output(output, STUDIES[name].about, seeds, options.get("models", ()))
+    seeds = range(options.get("n_repeats", 0))
+    check_output(output, STUDIES[name].about, seeds, options.get("models"), force=force)
     # Finished parts, so that a stopped run can go on. They are pickles: they must lie where
     # nobody else writes, not in the current folder.
     memory = Memory(Path(pooch.os_cache("lspin"), "searches"), verbose=0)

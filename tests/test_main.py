@@ -69,13 +69,14 @@ def test_evaluate_records_a_study_and_shows_it(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr("lspin.studies.scored.load_cells", lambda *_: cells)
     monkeypatch.setattr("pooch.os_cache", lambda name: tmp_path / "cache" / name)
     monkeypatch.chdir(tmp_path)
-    command = ["evaluate", "positive", "new/results.json", "--repeats", "1", "--models"]
-    assert main([*command, "logistic regression", "RBF-SVM"]) == 0
+    command = ["evaluate", "positive", "new/results.json", "--repeats", "1"]
+    command += ["--model", "logistic regression", "--model", "RBF-SVM"]
+    assert main(command) == 0
     out = capsys.readouterr().out
     assert "1 repeats of 5 donor-grouped" in out and "SYNTHETIC TWIN" in out
     assert "RBF-SVM" in out and "random forest" not in out
     first = (tmp_path / "new" / "results.json").read_text()
-    assert main([*command, "logistic regression", "RBF-SVM"]) == 0
+    assert main(command) == 0
     # Even the times are the same: nothing was fitted twice.
     assert (tmp_path / "new" / "results.json").read_text() == first
     # What is kept in between is not in the current folder, which may be a stranger's.
@@ -91,6 +92,8 @@ def test_evaluate_refuses_unknown_studies_in_one_sentence(tmp_path, capsys):
 def test_evaluate_lists_the_studies_and_wants_a_file(capsys):
     assert main(["evaluate"]) == 0
     assert "positive      the features released by the Allen" in capsys.readouterr().out
+    assert main(["evaluate", "--repeats", "2"]) == 1
+    assert "Name the study first" in capsys.readouterr().err
     assert main(["evaluate", "paper"]) == 1
     assert "Name the JSON file" in capsys.readouterr().err
 

@@ -191,11 +191,21 @@ def own_cells(X: pd.DataFrame, y: Any, donors: Any = None) -> Cells:
     >>> own_cells(table, y=["basket", "pyramidal"], donors=["M1", "M2"]).banner()
     'Source: a table of your own; 2 cells.'
     """
+    if not isinstance(X, pd.DataFrame):
+        raise ValueError(f"X must be a DataFrame with named columns, got {type(X).__name__}.")
+    X = X.rename(columns=str)
+    if not X.columns.is_unique:
+        twice = X.columns[X.columns.duplicated()][0]
+        raise ValueError(f"X has two columns named {twice!r}.")
+    if words := [name for name in X if not pd.api.types.is_numeric_dtype(X[name])]:
+        raise ValueError(f"X must hold numbers; these columns do not: {words}.")
     donors = np.arange(len(X)) if donors is None else donors
     y, donors = aligned(y, X.index, "y"), aligned(donors, X.index, "donors")
     for name, part in (("y", y), ("donors", donors)):
         if part.isna().any():
             raise ValueError(f"{name} is missing for {part.isna().sum()} of {len(X)} cells.")
+    if taken := sorted({"class", "predicted"} & set(y.astype(str))):
+        raise ValueError(f"A class cannot be called {taken[0]!r}: tables use that name. Rename it.")
     has_ids = X.index.dtype.kind in "iu" and X.index.is_unique
     ids = X.index if has_ids else range(1, len(X) + 1)
     index = pd.Index(ids, dtype=np.int64, name="specimen_id")
@@ -239,14 +249,16 @@ def aligned(values: Any, index: pd.Index, what: str) -> pd.Series:
     >>> aligned(pd.Series(["a", "b"], index=[7, 3]), pd.Index([3, 7]), "y").tolist()
     ['b', 'a']
     """
+    if isinstance(values, str | dict) or np.ndim(values) != 1:
+        raise ValueError(f"{what} must hold one value per cell, got {type(values).__name__}.")
+    if len(values) != len(index):
+        raise ValueError(f"{what} has {len(values)} values for {len(index)} cells.")
     if not isinstance(values, pd.Series):
-        if len(values) != len(index):
-            raise ValueError(f"{what} has {len(values)} values for {len(index)} cells.")
-        return pd.Series(np.asarray(values), index)
+        return pd.Series(list(values), index)
     if values.index.equals(index):
         return values
-    if len(values) != len(index) or not (values.index.is_unique and index.is_unique):
-        raise ValueError(f"{what} has {len(values)} values for {len(index)} cells.")
+    if not (values.index.is_unique and index.is_unique):
+        raise ValueError(f"{what} cannot be aligned: an index names a cell more than once.")
     if len(values.index.difference(index)):
         raise ValueError(
             f"{what} is about other cells: its index and that of the table differ, for example "
@@ -270,8 +282,8 @@ class Cells:
     metadata : DataFrame of str, shape (n_cells, 5)
         ``line_name``, ``dendrite_type``, ``reporter_status``, ``layer`` and
         ``structure``; an empty string where unknown.
-    source : {"allen", "paper", "twin"}
-    species : {"mouse", "human"}
+    source : {"allen", "paper", "twin", "own"}
+    species : {"mouse", "human", "own"}
     cohort : str
         A key of :data:`COHORTS`.
     provenance : dict
@@ -370,13 +382,15 @@ class Cells:
         ValueError
             If a mask has the wrong length, or an id is not in the table.
         """
-        if isinstance(mask_or_index, pd.Series) and pd.api.types.is_bool_dtype(
-            mask_or_index.dropna().infer_objects()
-        ):
-            mask_or_index = aligned(mask_or_index, self.X.index, "The mask")
-            if mask_or_index.isna().any():
+        if np.ndim(mask_or_index) != 1 or isinstance(mask_or_index, str | dict | slice):
+            raise ValueError(f"Cells are chosen by a mask or a list of ids, got {mask_or_index!r}.")
+        values = pd.Series(mask_or_index)
+        if len(values) and pd.api.types.is_bool_dtype(values.dropna().infer_objects()):
+            if values.isna().any():
                 raise ValueError("The mask has missing values: fill them with True or False.")
-            mask_or_index = mask_or_index.astype(bool)
+            if isinstance(mask_or_index, pd.Series):
+                values = aligned(values, self.X.index, "The mask")
+            mask_or_index = values.astype(bool)
         chosen = np.asarray(mask_or_index)
         if chosen.dtype == bool:
             if chosen.shape != (len(self),):

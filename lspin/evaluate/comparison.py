@@ -12,6 +12,9 @@ from lspin.evaluate.scores import corrected_t_test
 METRICS = ("accuracy", "macro_f1")
 """What models are compared by."""
 
+LOWER_IS_BETTER = ("log_loss", "brier", "ece")
+"""Scores of which the better model has less."""
+
 BEST, FEW, ONE_STANDARD_ERROR, EACH = "best", "few gates", "one standard error", "each setting"
 """Rules by which a model's setting was chosen, in recorded scores: the best on inner folds; the
 best with few open gates; the largest lambda that is about as good; none, all are kept."""
@@ -156,9 +159,10 @@ def compare(
     Returns
     -------
     DataFrame
-        A row per other model; for each metric the columns ``mean`` (of model minus other:
-        above 0 where `model` is better), ``low`` and ``high`` (95 % interval) and ``p``, from
-        `lspin.evaluate.corrected_t_test`. The p-values are not corrected for their number.
+        A row per other model; for each metric the columns ``mean`` (of model minus other: above 0
+        where `model` is better, below 0 for `LOWER_IS_BETTER`), ``low`` and ``high`` (95 %
+        interval) and ``p``, from `lspin.evaluate.corrected_t_test`. The p-values are not
+        corrected for their number.
 
     Raises
     ------
@@ -247,7 +251,8 @@ def ahead(scores: pd.DataFrame, model: str, other: str, metric: str = "macro_f1"
     pair = scores[scores["model"].isin([model, other])]
     e = compare(pair, model, [metric]).loc[other, metric]
     told = "this can be told apart" if e["low"] * e["high"] > 0 else "too little to tell apart"
-    side = "ahead of" if e["mean"] > 0 else "behind"
+    is_ahead = e["mean"] < 0 if metric in LOWER_IS_BETTER else e["mean"] > 0
+    side = "ahead of" if is_ahead else "behind"
     return (
         f"{model} is {abs(e['mean']):.3f} {side} {other} in {metric} "
         f"(95 % interval {e['low']:+.3f} to {e['high']:+.3f}): {told}."
@@ -270,13 +275,18 @@ def _estimates(
         tables[metric] = pd.DataFrame(
             {name: corrected_t_test(a, b, *sizes)._asdict() for name, (a, b) in pairs.items()}
         ).T
-    order = tables[metrics[0]]["mean"].sort_values(ascending=model is not None).index
+    is_least_best = model is None and metrics[0] in LOWER_IS_BETTER
+    order = (
+        tables[metrics[0]]["mean"].sort_values(ascending=model is not None or is_least_best).index
+    )
     return pd.concat(tables, axis=1).loc[order]
 
 
 def _check_one_rule(scores: pd.DataFrame) -> None:
     """Refuse scores in which a model has several settings in a fold: their mean says nothing."""
-    folds = [name for name in ("model", "table", "repeat", "fold") if name in scores]
+    if "table" in scores and scores["table"].nunique() > 1:
+        raise ValueError("These are scores of several tables of cells: choose those of one first.")
+    folds = [name for name in ("model", "repeat", "fold") if name in scores]
     if scores.duplicated(folds).any():
         raise ValueError(
             "There are several rows of one model and fold: choose one setting per model first, "

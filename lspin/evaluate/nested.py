@@ -19,7 +19,7 @@ import pandas as pd
 from joblib import Memory, delayed
 from sklearn.base import BaseEstimator, clone
 from sklearn.metrics import f1_score
-from sklearn.pipeline import make_pipeline
+from sklearn.pipeline import Pipeline, make_pipeline
 
 from lspin.data.folds import donor_folds
 from lspin.data.tables import aligned
@@ -168,11 +168,18 @@ def _refits(
             i,
             Refit(
                 pipeline.predict(x_test),
-                pipeline.predict_proba(x_test),
+                _of_every_class(pipeline, x_test, np.unique(y)),
                 open_gates(pipeline, x_test),
                 fit_s,
             ),
         )
+
+
+def _of_every_class(pipeline: Pipeline, X: pd.DataFrame, classes: np.ndarray) -> np.ndarray:
+    """Return probabilities with a column for each class; 0 where no training cell had it."""
+    proba = np.zeros((len(X), len(classes)))
+    proba[:, np.isin(classes, pipeline.classes_)] = pipeline.predict_proba(X)
+    return proba
 
 
 def _macro_f1(truth: pd.Series, predicted: np.ndarray) -> float:

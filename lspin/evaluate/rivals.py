@@ -9,7 +9,7 @@ several are fitted at once instead.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import product
 from typing import Any
@@ -193,13 +193,17 @@ def ungated_models(random_state: int | None = 0) -> dict[str, Contender]:
     }
 
 
-def contenders(random_state: int | None = 0) -> dict[str, Contender]:
+def contenders(
+    random_state: int | None = 0, names: Sequence[str] | None = None
+) -> dict[str, Contender]:
     """Return LSPIN, its relatives and all rivals; see `gated_models` and `ungated_models`.
 
     Parameters
     ----------
     random_state : int or None
         Seeds all of them.
+    names : sequence of str, optional
+        Only these. Libraries of others need not be installed.
 
     Returns
     -------
@@ -208,10 +212,13 @@ def contenders(random_state: int | None = 0) -> dict[str, Contender]:
     Examples
     --------
     >>> from lspin.evaluate import contenders
-    >>> len(contenders())
-    12
+    >>> len(contenders()), list(contenders(names=["RBF-SVM"]))
+    (12, ['RBF-SVM'])
     """
-    return {**gated_models(random_state), **ungated_models(random_state)}
+    models = {**gated_models(random_state), **_of_scikit_learn(random_state)}
+    if names is None or set(names) - set(models):
+        models |= ungated_models(random_state)
+    return models if names is None else {name: models[name] for name in names}
 
 
 def quick_rivals(random_state: int | None = 0) -> dict[str, ClassifierMixin]:

@@ -42,13 +42,14 @@ def fingerprints(held: Sequence[HeldOut]) -> pd.DataFrame:
     >>> fingerprints([held]).loc["Pvalb+"].shape
     (42, 8)
     """
+    classes = _common_classes(held)
     Z = pd.concat([h.Z for h in held])
     is_open = np.concatenate([(h.member_gates > 0).mean(axis=0) for h in held])
     effect = np.concatenate([h.effects for h in held])
     called = np.concatenate([h.called for h in held])
     donors = np.concatenate([h.cells.donors for h in held])
     tables = {}
-    for k, name in enumerate(held[0].model.classes_):
+    for k, name in enumerate(classes):
         mine = called == name
         columns = {"open": is_open[mine], "effect": effect[mine, :, k]}
         table = pd.DataFrame(index=Z.columns)
@@ -132,7 +133,8 @@ def check_claims(held: Sequence[HeldOut], claims: Sequence[Claim] = CLAIMS) -> p
     Returns
     -------
     DataFrame
-        A row per claim: ``class``, ``claim``, ``source``, ``sign`` (what is claimed), and
+        A row per claim about a class and a measurement of this table: ``class``, ``claim``,
+        ``source``, ``sign`` (what is claimed), and
 
         - ``difference``, median of the class minus median of all others, in standard
           deviations, mean over the measurements: what the cells say, without any model;
@@ -153,13 +155,16 @@ def check_claims(held: Sequence[HeldOut], claims: Sequence[Claim] = CLAIMS) -> p
     ['Sst+', 'sag']
     """
     rows = []
+    classes = _common_classes(held)
     y = np.concatenate([h.cells.y for h in held])
     called = np.concatenate([h.called for h in held])
     donors = np.concatenate([h.cells.donors for h in held])
     for claim in claims:
         columns = [name for name in held[0].Z.columns if name in claim.features]
+        if not columns or claim.of not in classes:
+            continue  # nothing in this table can tell
         z = pd.concat([h.Z[columns] for h in held])
-        k = list(held[0].model.classes_).index(claim.of)
+        k = classes.index(claim.of)
         effect = np.concatenate(
             [h.probability[:, k] - h.closing(~h.Z.columns.isin(columns))[:, k] for h in held]
         )
@@ -184,6 +189,19 @@ def check_claims(held: Sequence[HeldOut], claims: Sequence[Claim] = CLAIMS) -> p
             }
         )
     return pd.DataFrame(rows)
+
+
+def _common_classes(held: Sequence[HeldOut]) -> list[str]:
+    """Return the classes that all models know, in the order of their probabilities."""
+    if not held:
+        raise ValueError("There are no held-out cells to ask.")
+    classes = list(held[0].model.classes_)
+    if any(list(h.model.classes_) != classes for h in held):
+        raise ValueError(
+            "The models of these folds know different classes, because a rare class is missing "
+            "from some training cells: leave it out, or look at each fold by itself."
+        )
+    return classes
 
 
 def _direction(value: np.ndarray, effect: np.ndarray) -> float:

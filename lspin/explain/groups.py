@@ -40,6 +40,8 @@ def feature_groups(values: pd.DataFrame, same: float = SAME) -> pd.Series:
     >>> feature_groups(values).tolist()
     ['input resistance [2 alike]', 'input resistance [2 alike]', 'sag']
     """
+    if values.shape[1] == 1:
+        return pd.Series([feature_named(values.columns[0]).label], values.columns, name="group")
     # A measurement that never varies is correlated with nothing.
     rho = values.corr("spearman").abs().fillna(0.0).to_numpy(copy=True)
     np.fill_diagonal(rho, 1.0)

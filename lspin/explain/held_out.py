@@ -13,10 +13,10 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from tqdm import tqdm
 
 from lspin.data.folds import donor_folds
-from lspin.data.tables import Cells
+from lspin.data.tables import RELEASED_FEATURES, Cells
 from lspin.evaluate.cross_validation import fit_grouped
 from lspin.explain.closing import effects, gated_probabilities
-from lspin.features.inputs import inputs_for
+from lspin.features.inputs import ReleasedFeatures, model_inputs, table_inputs
 from lspin.model.estimator import LSPINClassifier
 
 
@@ -61,6 +61,8 @@ class HeldOut:
                 f"LSPINClassifier; this is {type(self.pipeline).__name__}, ending in "
                 f"{type(last).__name__}."
             )
+        if not len(self.cells):
+            raise ValueError("There are no held-out cells.")
         if both := set(self.seen.donors) & set(self.cells.donors):
             raise ValueError(
                 f"{len(both)} donors are both among the cells seen and those held out, such as "
@@ -78,9 +80,8 @@ class HeldOut:
 
     def measured(self, X: pd.DataFrame) -> pd.DataFrame:
         """Return the inputs of cells in their units, NaN where not measured, shape (n, d)."""
-        first = self.pipeline[0]
-        if isinstance(first, Pipeline) and "engineer" in first.named_steps:
-            X = first.named_steps["engineer"].transform(X)
+        if set(self.Z.columns) - set(X.columns) and set(RELEASED_FEATURES) <= set(X.columns):
+            X = X.assign(**ReleasedFeatures().fit_transform(X))
         return X.reindex(columns=self.Z.columns)
 
     @property
@@ -215,7 +216,8 @@ def train_on(
     rows = np.arange(len(cells)) if rows is None else rows
     X, y, donors = (part.iloc[rows] for part in (cells.X, cells.y, cells.donors))
     seeded = clone(model).set_params(random_state=random_state)
-    return fit_grouped(make_pipeline(inputs_for(X), seeded), X, y, donors)
+    inputs = table_inputs() if cells.source == "own" else model_inputs(X)
+    return fit_grouped(make_pipeline(inputs, seeded), X, y, donors)
 
 
 def without_donor_of(
@@ -260,5 +262,7 @@ def without_donor_of(
             f"number of a cell in that table, such as {cells.X.index[0]}."
         )
     of_donor = (cells.donors == cells.donors[specimen_id]).to_numpy()
+    if of_donor.all():
+        raise ValueError("All cells are of this cell's donor: there are none to train on.")
     seen = cells.select(~of_donor)
     return HeldOut(train_on(seen, model, random_state), seen, cells.select(of_donor))

@@ -109,14 +109,14 @@ def _swaps(h: HeldOut, rng: np.random.Generator) -> dict[tuple[str, str, str], n
         MEAN_GATES: z * usual,
     }
     hits = {}
-    target = np.searchsorted(h.model.classes_, h.cells.y)
+    truth = h.cells.y.to_numpy()
     for reads, x in gated.items():
         with torch.no_grad(), one_torch_thread():
             logits = h.model.network_.predict_gated(torch.tensor(x, device=h.model.device))
         answers = logits.argmax(dim=2).cpu().numpy()
-        hits["the model", reads, "one network"] = (answers == target).mean(axis=0)
+        hits["the model", reads, "one network"] = (h.model.classes_[answers] == truth).mean(axis=0)
         answer = logits.mean(dim=0).argmax(dim=1).cpu().numpy()
-        hits["the model", reads, "ensemble"] = answer == target
+        hits["the model", reads, "ensemble"] = h.model.classes_[answer] == truth
     return hits
 
 

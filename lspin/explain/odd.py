@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
 import pandas as pd
 from sklearn.neighbors import KNeighborsClassifier
 
@@ -42,16 +41,16 @@ def odd_cells(held: HeldOut) -> pd.DataFrame:
     True
     """
     seen = held.model.gates(held.Z_seen)
-    neighbours = KNeighborsClassifier(N_ALIKE).fit(seen, held.seen.y)
+    neighbours = KNeighborsClassifier(min(N_ALIKE, len(seen))).fit(seen, held.seen.y)
     share = neighbours.predict_proba(held.model.gates(held.Z))
-    own = np.searchsorted(held.model.classes_, held.cells.y)
-    every = np.arange(len(own))
+    # Of a label that no training cell carries, nothing.
+    own = held.cells.y.to_numpy()[:, None] == held.model.classes_
     table = pd.DataFrame(
         {
             "class": held.cells.y,
             "called": held.called,
-            "probability": held.probability[every, own],
-            "alike": share[every, own],
+            "probability": (held.probability * own).sum(axis=1),
+            "alike": (share * own).sum(axis=1),
             "gates_like": neighbours.classes_[share.argmax(axis=1)],
         }
     ).join(held.cells.metadata)

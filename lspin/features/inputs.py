@@ -189,9 +189,8 @@ def log_heavy_tails(X: pd.DataFrame) -> pd.DataFrame:
 def model_inputs(columns: Iterable[str] = RELEASED_FEATURES) -> Pipeline:
     """Build the pipeline from a table of features to model inputs.
 
-    Its steps are named ``engineer`` (only if the table has released times), ``log``, ``impute``
-    (median of the training cells), ``scale`` (mean 0, standard deviation 1 on the
-    training cells) and ``clip`` (to 5 standard deviations). It returns a DataFrame of float64
+    Its steps are named ``engineer`` (only if the table has released times), ``log``, and those of
+    `table_inputs`. It returns a DataFrame of float64
     with named columns. A closed gate multiplies an input by 0, which then stands for the mean.
 
     Parameters
@@ -268,29 +267,6 @@ def table_inputs() -> Pipeline:
         ("clip", clip),
     ]
     return Pipeline(steps).set_output(transform="pandas")
-
-
-def inputs_for(X: pd.DataFrame) -> Pipeline:
-    """Return `model_inputs` for a table of the catalogue's features, else `table_inputs`.
-
-    Parameters
-    ----------
-    X : DataFrame, shape (n_cells, n_features)
-        Only its columns count.
-
-    Returns
-    -------
-    Pipeline
-        Not fitted.
-
-    Examples
-    --------
-    >>> import pandas as pd
-    >>> from lspin.features import inputs_for
-    >>> [list(inputs_for(pd.DataFrame(columns=[name])).named_steps)[0] for name in ("tau", "area")]
-    ['log', 'check']
-    """
-    return model_inputs(X) if set(X.columns) <= set(FEATURES) else table_inputs()
 
 
 def _refuse_huge(X: pd.DataFrame) -> pd.DataFrame:

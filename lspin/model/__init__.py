@@ -14,7 +14,6 @@ from lspin.model.estimator import (
     LSPINClassifier,
     LSPINRegressor,
     check_device,
-    check_groups,
     pooled_probabilities,
 )
 from lspin.model.gates import SIGMA, gate_values, open_probability, sample_gates
@@ -23,6 +22,7 @@ from lspin.model.path import LAMS, PATH_PACK_SIZE, LambdaPath, lspin_path
 from lspin.model.recipe import DEFAULT, GATINGS, PREDICTORS, Recipe, Stage
 from lspin.model.selection import count_open, one_standard_error
 from lspin.model.splits import (
+    check_groups,
     draw_members,
     n_folds_possible,
     shuffled_folds,

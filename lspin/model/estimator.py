@@ -9,7 +9,6 @@ from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Self
 
 import numpy as np
-import pandas as pd
 import torch
 from numpy.typing import ArrayLike
 from scipy.optimize import minimize_scalar
@@ -25,7 +24,7 @@ from lspin.model.network import PackedLSPIN
 from lspin.model.path import lspin_path
 from lspin.model.recipe import DEFAULT, Recipe, whole_number
 from lspin.model.selection import check_lam
-from lspin.model.splits import draw_members, n_folds_possible
+from lspin.model.splits import check_groups, draw_members, n_folds_possible
 from lspin.model.threads import one_torch_thread, own_torch_state
 from lspin.model.training import Member, Task, fit_members
 
@@ -112,6 +111,8 @@ class _BaseLSPIN(BaseEstimator):
     def _make_recipe(self) -> Recipe:
         """Put the parameters into the recipe."""
         base = DEFAULT if self.recipe is None else self.recipe
+        if not isinstance(base, Recipe):
+            raise ValueError(f"recipe must be a Recipe or None, got {base!r}.")
         fields = ("gating", "predictor", "max_open", "mixup", "weight_decay", "n_steps")
         own = {name: getattr(self, name) for name in fields if hasattr(self, name)}
         for name in own:
@@ -127,7 +128,7 @@ class _BaseLSPIN(BaseEstimator):
         self, X: ArrayLike, y: ArrayLike, groups: ArrayLike | None, rng: np.random.RandomState
     ) -> Plan:
         """Check parameters and data, and draw the rows and the seed of each network."""
-        if self.lam != "auto":
+        if not (isinstance(self.lam, str) and self.lam == "auto"):
             check_lam(self.lam)
         n_members = whole_number("n_members", self.n_members)
         check_device(self.device)
@@ -549,35 +550,6 @@ def pooled_probabilities(logits: torch.Tensor) -> torch.Tensor:
     tensor([[0.5000, 0.5000]])
     """
     return logits.mean(dim=0).softmax(dim=1)
-
-
-def check_groups(groups: Any, n: int) -> np.ndarray:
-    """Return the donor of each row as numbers, or raise a ValueError that says what is wrong.
-
-    Parameters
-    ----------
-    groups : array-like, shape (n,)
-        Any labels.
-    n : int
-        Number of rows.
-
-    Returns
-    -------
-    ndarray of int, shape (n,)
-
-    Examples
-    --------
-    >>> from lspin.model import check_groups
-    >>> check_groups(["M2", "M1", "M2"], 3)
-    array([1, 0, 1])
-    """
-    if isinstance(groups, str) or np.ndim(groups) != 1 or len(groups) != n:
-        shape = np.shape(groups)
-        raise ValueError(f"groups must hold one donor for each of {n} rows, got shape {shape}.")
-    labels = pd.Series(groups)
-    if labels.isna().any():
-        raise ValueError(f"groups is missing for {labels.isna().sum()} of {n} rows.")
-    return pd.factorize(labels.astype(str) if labels.dtype == object else labels, sort=True)[0]
 
 
 def check_device(device: str) -> None:

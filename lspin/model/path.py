@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
+import torch
 from joblib import Memory, Parallel, delayed
 from numpy.typing import ArrayLike
 from sklearn.base import clone
@@ -18,10 +19,12 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils import check_random_state
 from tqdm import tqdm
 
+from lspin.data.tables import aligned
 from lspin.model.cache import fingerprint, recorded
 from lspin.model.network import PackedLSPIN
+from lspin.model.recipe import whole_number
 from lspin.model.selection import check_lam, count_open, one_standard_error
-from lspin.model.splits import shuffled_folds
+from lspin.model.splits import check_groups, shuffled_folds
 from lspin.model.threads import n_workers
 from lspin.model.training import Task, fit_pack
 
@@ -98,7 +101,8 @@ def lspin_path(
 ) -> LambdaPath:
     """Train an ensemble for every lambda, all at once, and score each on held-out donors.
 
-    It gives what fitting `model` anew for every fold and lambda gives. Members of different
+    It gives what fitting `model` anew for every fold and lambda gives, if one random stream goes
+    through the folds. Members of different
     lambdas share their seeds and rows, so that only lambda differs. Folds x lambdas x members are
     cut into packs, which run through joblib: in threads, or wherever an enclosing
     ``joblib.parallel_config`` says, for example on a Dask cluster.
@@ -106,12 +110,12 @@ def lspin_path(
     Parameters
     ----------
     model : LSPINClassifier, LSPINRegressor, or Pipeline that ends in one
-        Not changed; all its parameters but ``lam`` are obeyed. What comes before it in a pipeline
-        is fitted on training cells only.
+        Not changed (a RandomState in it moves on); all its parameters but ``lam`` are obeyed. What
+        comes before it in a pipeline is fitted on training cells only.
     X : DataFrame or array-like, shape (n, d)
         Features as `model` takes them: standardised, unless its pipeline sees to that.
     y : array-like, shape (n,)
-        Class of each cell, or its value.
+        Class of each cell, or its value. Series go by the index of `X`, if it has one.
     lams : sequence of float
         Weights of the open-gate penalty.
     groups : array-like, shape (n,), optional
@@ -152,15 +156,21 @@ def lspin_path(
     >>> bool(gates[4.0] < gates[0.0])
     True
     """
-    inputs, model = (model[:-1], model[-1]) if isinstance(model, Pipeline) else (None, model)
+    inputs = model[:-1] if isinstance(model, Pipeline) and len(model) > 1 else None
+    model = model[-1] if isinstance(model, Pipeline) else model
     if not hasattr(model, "_plan"):
         raise TypeError(f"A path needs an LSPINClassifier or LSPINRegressor, got {model!r}.")
+    lams = np.atleast_1d(np.asarray(lams, dtype=object)).tolist()
     for lam in lams:
         check_lam(lam)
-    if not len(lams) or n_folds < 1:
+    if not lams or n_folds < 1:
         raise ValueError(f"A path needs at least one lambda and one fold, got {lams}, {n_folds}.")
+    n_members = whole_number("n_members", model.n_members)
+    if isinstance(X, pd.DataFrame):
+        y = aligned(y, X.index, "y")
+        groups = None if groups is None else aligned(groups, X.index, "groups")
     y = np.asarray(y)
-    donors = None if groups is None else np.asarray(groups)
+    donors = None if groups is None else check_groups(groups, len(y))
     rng = check_random_state(model.random_state)
     folds = _cut(y, donors, max(n_splits, n_folds), rng, model.task)[:n_folds]
 
@@ -174,7 +184,7 @@ def lspin_path(
             for key, task in fits[-1].packs(lams):
                 yield delayed(run)(key, task)
 
-    packs_per_fold = -(-len(lams) * model.n_members // PATH_PACK_SIZE)
+    packs_per_fold = -(-len(lams) * n_members // PATH_PACK_SIZE)
     results = Parallel(n_jobs=n_workers(), prefer="threads", return_as="generator")(tasks())
     bar = tqdm(desc="lambda path", total=n_folds * packs_per_fold, disable=not verbose)
     scores, rows, gates = [], [], []
@@ -213,7 +223,7 @@ class _Fit:
         Z, self.Z_test = _rows(X, train), _rows(X, test)
         if inputs is not None:
             inputs = clone(inputs)
-            Z, self.Z_test = inputs.fit_transform(Z), inputs.transform(self.Z_test)
+            Z, self.Z_test = inputs.fit_transform(Z, y[train]), inputs.transform(self.Z_test)
         self.model, self.y, self.test = clone(model), y, test
         groups = None if donors is None else donors[train]
         self.plan = self.model._plan(Z, y[train], groups, rng)
@@ -221,14 +231,19 @@ class _Fit:
     def packs(self, lams: Sequence[float]) -> Iterator[tuple[str, Callable[[], PackedLSPIN]]]:
         """Cut the members of all lambdas into packs; yield the key and the task of each."""
         training = self.plan.training
-        data = {name: part for name, part in training.items() if name not in ("x", "target")}
+        # Tensors have no hash that is the same for equal ones.
+        data = {name: part for name, part in training.items() if not torch.is_tensor(part)}
+        weight = training.get("weight")
+        arrays = (self.plan.X, self.plan.target, None if weight is None else weight.cpu().numpy())
         members = [member for lam in lams for member in self.plan.with_lam(lam)]
+        n_train = max(len(member.train) for member in members)
+        data["recipe"] = training["recipe"].for_rows(n_train)
         for i in range(0, len(members), PATH_PACK_SIZE):
             pack = members[i : i + PATH_PACK_SIZE]
-            key = fingerprint(self.plan.X, self.plan.target, data, pack)
+            key = fingerprint(*arrays, data, str(self.model.device), pack)
             # One object and not several arrays, because joblib would keep shared arrays on a
             # single Dask worker, and they would be lost with it.
-            yield key, partial(fit_pack, members=pack, **training)
+            yield key, partial(fit_pack, members=pack, **{**training, **data})
 
     def scores(
         self, network: PackedLSPIN, lams: Sequence[float]

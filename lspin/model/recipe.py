@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import math
 import numbers
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from lspin.model.gates import SIGMA
+
+_SHARES = ("ramp", "budget_ramp", "local_from", "min_noise", "threshold_rate")
+_POSITIVE = ("learning_rate", "sigma", "max_bias", "gate_gain", "predictor_gain")
+_WIDTHS = ("gate_hidden", "predictor_hidden")
 
 GATINGS = ("local", "linear", "global")
 PREDICTORS = ("mlp", "linear")
@@ -101,7 +105,9 @@ class Stage(NamedTuple):
 class Recipe:
     """Every setting of a training; the same for all networks of a pack.
 
-    Vary it with `dataclasses.replace`, and give it to an estimator as ``recipe=``.
+    Vary it with `dataclasses.replace`, and give it to an estimator as ``recipe=``. What an
+    estimator has a parameter for (`gating`, `predictor`, `max_open`, `mixup`, `weight_decay`,
+    `n_steps`) is given to the estimator instead.
 
     Attributes
     ----------
@@ -177,10 +183,10 @@ class Recipe:
     >>> from dataclasses import replace
     >>> from lspin.model import Recipe
     >>> shipped = Recipe()
-    >>> replace(shipped, max_open=5).steps(n_train=1000)
-    1000
-    >>> replace(shipped, n_steps=20).steps(n_train=1000)
-    20
+    >>> shipped.steps(n_train=1000)
+    300
+    >>> replace(shipped, min_steps=500).steps(n_train=1000)
+    500
     """
 
     gating: str = "local"
@@ -222,11 +228,27 @@ class Recipe:
                 raise ValueError(f"{name} must be a finite number >= 0, got {value!r}.")
         if self.n_steps is not None:
             object.__setattr__(self, "n_steps", whole_number("n_steps", self.n_steps))
+        for field in fields(self):  # those that only an experiment changes
+            value = getattr(self, field.name)
+            if field.type == "int":
+                whole_number(field.name, value)
+            elif field.name in _SHARES and not (is_number(value) and 0 < value <= 1):
+                raise ValueError(f"{field.name} must be above 0 and at most 1, got {value!r}.")
+            elif field.name in _POSITIVE and not (is_number(value) and value > 0):
+                raise ValueError(f"{field.name} must be a number above 0, got {value!r}.")
+            elif field.name in _WIDTHS:
+                object.__setattr__(
+                    self, field.name, tuple(whole_number(field.name, n) for n in value)
+                )
 
     def steps(self, n_train: int) -> int:
         """Return the number of optimisation steps for `n_train` rows."""
         at_least = self.min_steps if self.max_open is None else self.budget_steps
         return self.n_steps or max(at_least, self.min_epochs * n_train // self.batch_size)
+
+    def for_rows(self, n_train: int) -> Recipe:
+        """Return the recipe with its number of steps settled, the same for all packs of a fit."""
+        return replace(self, n_steps=self.steps(n_train))
 
     def stage(self, done: float, n_features: int) -> Stage:
         """Return what holds when a share `done` of the training of `n_features` gates is over."""

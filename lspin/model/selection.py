@@ -59,6 +59,11 @@ def one_standard_error(scores_by_lambda: Mapping[float, Sequence[float]]) -> flo
     float
         One of the lambdas.
 
+    Raises
+    ------
+    ValueError
+        If there are fewer than two folds.
+
     References
     ----------
     .. [1] Hastie, Tibshirani, Friedman. "The Elements of Statistical Learning", 2nd ed., 2009.
@@ -69,6 +74,8 @@ def one_standard_error(scores_by_lambda: Mapping[float, Sequence[float]]) -> flo
     >>> one_standard_error({0.0: [0.80, 0.82, 0.78], 2.0: [0.79, 0.80, 0.80], 8.0: [0.5, 0.5, 0.5]})
     2.0
     """
+    if not scores_by_lambda or min(map(len, scores_by_lambda.values())) < 2:
+        raise ValueError("The rule of one standard error needs the scores of at least two folds.")
     mean = {lam: np.mean(values) for lam, values in scores_by_lambda.items()}
     best = scores_by_lambda[max(mean, key=mean.__getitem__)]
     enough = np.mean(best) - np.std(best, ddof=1) / np.sqrt(len(best))
@@ -85,7 +92,7 @@ def check_lam(lam: Any) -> None:
 
     Examples
     --------
-    >>> from lspin.model import check_lam
+    >>> from lspin.model.selection import check_lam
     >>> check_lam(0.5)
     """
     if not is_number(lam) or not 0 <= lam <= MAX_LAM:

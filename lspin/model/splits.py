@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import warnings
+from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import ArrayLike
 from sklearn.model_selection import GroupKFold, KFold, StratifiedGroupKFold, StratifiedKFold
 
@@ -107,6 +109,35 @@ def shuffled_folds(
         if all(len(np.unique(target[rows])) >= n_needed and len(out) for rows, out in cut):
             return cut
     return shuffled_folds(target, groups, n_folds - 1, rng, task=task, every_class=every_class)
+
+
+def check_groups(groups: Any, n: int) -> np.ndarray:
+    """Return the donor of each row as numbers, or raise a ValueError that says what is wrong.
+
+    Parameters
+    ----------
+    groups : array-like, shape (n,)
+        Any labels.
+    n : int
+        Number of rows.
+
+    Returns
+    -------
+    ndarray of int, shape (n,)
+
+    Examples
+    --------
+    >>> from lspin.model import check_groups
+    >>> check_groups(["M2", "M1", "M2"], 3)
+    array([1, 0, 1])
+    """
+    if isinstance(groups, str) or np.ndim(groups) != 1 or len(groups) != n:
+        shape = np.shape(groups)
+        raise ValueError(f"groups must hold one donor for each of {n} rows, got shape {shape}.")
+    labels = pd.Series(groups)
+    if labels.isna().any():
+        raise ValueError(f"groups is missing for {labels.isna().sum()} of {n} rows.")
+    return pd.factorize(labels.astype(str) if labels.dtype == object else labels, sort=True)[0]
 
 
 def draw_members(

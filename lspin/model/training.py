@@ -228,6 +228,7 @@ def fit_members(
     >>> network.n_members
     2
     """
+    recipe = recipe.for_rows(max(len(m.train) for m in members))
     size = pack_size if x.device.type == "cpu" else len(members)  # a GPU takes all at once
     packs = Parallel(n_jobs=n_workers(), prefer="threads")(
         delayed(fit_pack)(

@@ -224,14 +224,18 @@ def plot_card(card: Card) -> Figure:
     _write_neighbours(fig.add_subplot(grid[0, 2]), card)
     places = fig.add_subplot(grid[1, :2])
     _plot_gates(places, fig.add_subplot(grid[1, 2], sharey=places), card)
-    fig.suptitle(f"{card.title}\n{_describe(card.metadata)}", fontsize=11)
+    fig.suptitle(_plain(f"{card.title}\n{_describe(card.metadata)}"), fontsize=11)
     name_source(fig, f"Trained without this cell's donor. {card.source}")
     return fig
 
 
 def _plot_probability(ax: Axes, card: Card) -> None:
     shares, styles = card.probability.iloc[::-1], class_styles(card.probability.index)
-    ax.barh(shares.index, 100 * shares, color=[styles[name][0] for name in shares.index])
+    ax.barh(
+        [_plain(name) for name in shares.index],
+        100 * shares,
+        color=[styles[name][0] for name in shares.index],
+    )
     ax.set(xlim=(0, 100), xlabel="probability (%)")
 
 
@@ -241,7 +245,7 @@ def _plot_spike(ax: Axes, card: Card) -> None:
     if len(card.class_spikes_mv):
         low, high = card.class_spikes_mv.quantile([0.1, 0.9]).to_numpy()
         time_ms = card.class_spikes_mv.columns.to_numpy(dtype=float)
-        ax.fill_between(time_ms, low, high, color=color, alpha=0.3, lw=0, label=card.called)
+        ax.fill_between(time_ms, low, high, color=color, alpha=0.3, lw=0, label=_plain(card.called))
     if card.spike_mv is None:
         ax.set_title("no spike at hand", fontsize=9)
     else:
@@ -258,14 +262,18 @@ def _write_neighbours(ax: Axes, card: Card) -> None:
         for cell, row in card.neighbours.iterrows()
     ]
     ax.set_axis_off()
-    ax.set_title(f"most similar {card.called} cells\n(and distance)", fontsize=9, loc="left")
+    ax.set_title(
+        f"most similar {_plain(card.called)} cells\n(and distance)", fontsize=9, loc="left"
+    )
     ax.text(0, 1, "\n".join(rows), va="top", fontsize=7, transform=ax.transAxes)
 
 
 def _plot_gates(places: Axes, effects: Axes, card: Card) -> None:
     """Draw where the cell stands among all cells, and what each gate did."""
     rows = card.strongest.iloc[::-1]
-    names = [f"{feature_named(name).label}: {_value(name, row)}" for name, row in rows.iterrows()]
+    names = [
+        _plain(f"{feature_named(name).label}: {_value(name, row)}") for name, row in rows.iterrows()
+    ]
     y = np.arange(len(rows))
     places.hlines(y, 0, 100, color="0.85")
     places.plot(rows["percentile"], y, "o", color="black")
@@ -275,6 +283,11 @@ def _plot_gates(places: Axes, effects: Axes, card: Card) -> None:
     effects.axvline(0, color="black", lw=0.8)
     effects.tick_params(labelleft=False)
     effects.set_xlabel("probability lost when closed\n(percentage points)")
+
+
+def _plain(text: str) -> str:
+    """Keep matplotlib from taking dollar signs for mathematics."""
+    return str(text).replace("$", r"\$")
 
 
 def _value(name: str, row: pd.Series) -> str:

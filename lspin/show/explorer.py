@@ -86,15 +86,16 @@ def gate_chart(
     2
     """
     predictions, gates = explain_cells(held)
+    values = held.measured(held.cells.X)
     source = held.cells.banner() if source is None else source
     classes = list(predictions.columns[2:])
     cells = pd.DataFrame(
         {
             "cell": predictions.index.astype(str),
-            "class": predictions["class"],
+            "class": predictions["class"].to_numpy(),
             "title": [_cell_title(i, row) for i, row in predictions.iterrows()],
-            "x": gates["value"].unstack()[x].round(4),
-            "y": gates["value"].unstack()[y].round(4),
+            "x": values[x].round(4).to_numpy(),
+            "y": values[y].round(4).to_numpy(),
         }
     ).sort_values(["class", "cell"])
     pick = alt.selection_point(

@@ -51,10 +51,10 @@ CLASS_MARKERS: dict[str, str] = {
 }
 """Matplotlib marker of each class: colour is never the only sign."""
 
-_STYLES = [
-    *((CLASS_COLORS[name], CLASS_MARKERS[name]) for name in CLASSES),
-    *(("#882255", "P"), ("#666666", "X")),
-]
+# The seven colours in turn, each time with another marker: 49 classes can be told apart.
+_COLORS = (*(CLASS_COLORS[name] for name in CLASSES), "#882255", "#666666")
+_MARKERS = ("^", "v", "o", "s", "D", "P", "X")
+_STYLES = [(_COLORS[i], _MARKERS[(i + k) % 7]) for k in range(7) for i in range(7)]
 
 
 def class_styles(classes: Iterable[str]) -> dict[str, tuple[str, str]]:
@@ -68,8 +68,8 @@ def class_styles(classes: Iterable[str]) -> dict[str, tuple[str, str]]:
     Returns
     -------
     dict of str to (colour, marker)
-        Other classes than the book's take what these leave, in alphabetical order; after seven,
-        from the beginning.
+        Other classes than the book's take what these leave, in alphabetical order; of more than 49
+        classes, styles repeat.
 
     Examples
     --------
@@ -78,12 +78,17 @@ def class_styles(classes: Iterable[str]) -> dict[str, tuple[str, str]]:
     {'Pvalb+': ('#332288', 'o'), 'basket': ('#E69F00', '^')}
     """
     names = sorted(map(str, classes))
-    known = {
-        name: (CLASS_COLORS[name], CLASS_MARKERS[name]) for name in names if name in CLASS_COLORS
-    }
-    left = [style for style in _STYLES if style not in known.values()] or _STYLES
-    other = zip((name for name in names if name not in known), cycle(left), strict=False)
-    return known | dict(other)
+    styles: dict[str, tuple[str, str]] = {}
+    for name in names:
+        style = (CLASS_COLORS[name], CLASS_MARKERS[name]) if name in CLASS_COLORS else None
+        if style and style not in styles.values():
+            styles[name] = style
+    free = (style for style in cycle(_STYLES) if style not in styles.values())
+    many = cycle(_STYLES)
+    for name in names:
+        if name not in styles:
+            styles[name] = next(free) if len(styles) < len(_STYLES) else next(many)
+    return {name: styles[name] for name in names}
 
 
 def name_source(fig: Figure, source: str) -> None:
@@ -290,7 +295,8 @@ def plot_path(scores: pd.DataFrame, n_inputs: int, source: str) -> Figure:
     Parameters
     ----------
     scores : DataFrame
-        A row per fold and lambda, as `lspin.model.LambdaPath.scores`.
+        A row per fold and lambda, as `lspin.model.LambdaPath.scores`: macro F1 is drawn, or R² for
+        a regression.
     n_inputs : int
         How many gates there are.
     source : str
@@ -314,26 +320,27 @@ def plot_path(scores: pd.DataFrame, n_inputs: int, source: str) -> Figure:
     """
     import matplotlib.pyplot as plt
 
+    metric, label = ("macro_f1", "macro F1") if "macro_f1" in scores else ("r2", "R²")
     by_lam = scores.groupby("lam")
-    mean = by_lam[["open_gates", "macro_f1"]].mean()
+    mean = by_lam[["open_gates", metric]].mean()
     n_folds = scores["fold"].nunique()
     fig, ax = plt.subplots(figsize=(6.5, 4), layout="constrained")
-    error = by_lam["macro_f1"].sem() if n_folds > 1 else None
+    error = by_lam[metric].sem() if n_folds > 1 else None
     ax.errorbar(
-        mean["open_gates"], mean["macro_f1"], yerr=error, fmt="o-", color="black", capsize=2, lw=1
+        mean["open_gates"], mean[metric], yerr=error, fmt="o-", color="black", capsize=2, lw=1
     )
     for lam, row in mean.iterrows():
-        place = (row["open_gates"], row["macro_f1"])
+        place = (row["open_gates"], row[metric])
         ax.annotate(f"{lam:g}", place, (5, 5), textcoords="offset points", fontsize=8)
     if error is not None:
-        best = mean["macro_f1"].idxmax()
-        enough = mean["macro_f1"][best] - error[best]
+        best = mean[metric].idxmax()
+        enough = mean[metric][best] - error[best]
         ax.axhline(enough, color="0.5", ls=":", label="best mean less one standard error")
-        chosen = one_standard_error({lam: part["macro_f1"].tolist() for lam, part in by_lam})
+        chosen = one_standard_error({lam: part[metric].tolist() for lam, part in by_lam})
         ax.plot(*mean.loc[chosen], "o", ms=14, mfc="none", mec="black", label="the rule takes this")
         ax.legend(frameon=False, fontsize=8, loc="lower right")
     ax.set_xlabel(f"open gates per cell and network, of {n_inputs} (median)")
-    ax.set_ylabel("macro F1, held-out donors")
+    ax.set_ylabel(f"{label}, held-out donors")
     ax.set_title(f"lambda beside each dot; mean of {n_folds} fold(s)", fontsize=9)
     name_source(fig, source)
     return fig
@@ -369,8 +376,8 @@ def plot_reliability(truth: ArrayLike, proba: Mapping[str, pd.DataFrame], source
 
     fig, ax = plt.subplots(figsize=(4.6, 4.2), layout="constrained")
     ax.plot([0, 1], [0, 1], color="0.7", lw=1)
-    styles = zip(proba.items(), ("black", "#E69F00", "#56B4E9"), "os^", strict=False)
-    for (name, p), color, marker in styles:
+    colors = cycle(("black", "#E69F00", "#56B4E9", "#117733", "#AA3377"))
+    for (name, p), color, marker in zip(proba.items(), colors, cycle("os^vD"), strict=False):
         table = pd.DataFrame({"sure": p.max(axis=1), "right": p.idxmax(axis=1) == truth})
         bins = table.groupby(np.ceil(table["sure"] * N_BINS))
         mean = bins.mean()

@@ -113,7 +113,10 @@ def evaluate_explanations(
     started = time.perf_counter()
     found = versions("numpy", "scikit-learn", "torch", "shap", "captum")  # fails if one is missing
     models = examined() if models is None else models
-    keep, table = recorded(memory), fingerprint(cells.X, cells.y, cells.donors)
+    keep, table = (
+        recorded(memory),
+        fingerprint(cells.X.to_numpy(), cells.y.tolist(), cells.donors.tolist()),
+    )
     parts: dict[str, list[pd.DataFrame]] = {}
     for name, model in models.items():
         key = fingerprint(table, DEFAULT, repr(model), per_class, n_draws)

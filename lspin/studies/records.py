@@ -176,7 +176,14 @@ def versions(*packages: str) -> dict[str, str]:
     return {"python": platform.python_version(), **{name: version(name) for name in packages}}
 
 
-def check_output(path: Path, study: str, seeds: Sequence[int], models: Sequence[str]) -> None:
+def check_output(
+    path: Path,
+    study: str,
+    seeds: Sequence[int],
+    models: Sequence[str] | None,
+    *,
+    force: bool = False,
+) -> None:
     """Refuse a file that results could not or should not be written to, before hours of work.
 
     Parameters
@@ -187,8 +194,10 @@ def check_output(path: Path, study: str, seeds: Sequence[int], models: Sequence[
         What the study is about.
     seeds : sequence of int
         The repeats that will be recorded.
-    models : sequence of str
-        The models that will be.
+    models : sequence of str or None
+        The models that will be; None for a study that has no choice of models.
+    force : bool, default=False
+        Replace the file whatever it holds.
 
     Raises
     ------
@@ -204,10 +213,12 @@ def check_output(path: Path, study: str, seeds: Sequence[int], models: Sequence[
     """
     if path.suffix != ".json":
         raise ValueError(f"{path}: the name must end in .json.")
+    if path.is_dir():
+        raise ValueError(f"{path} is a folder: name a file in it.")
     folder = next(parent for parent in path.resolve().parents if parent.exists())
-    if not folder.is_dir() or not os.access(folder, os.W_OK) or path.is_dir():
+    if not folder.is_dir() or not os.access(folder, os.W_OK):
         raise ValueError(f"{path} cannot be written: {folder} is no folder that may be written to.")
-    if not path.exists():
+    if force or not path.exists():
         return
     keep = "give another name, or --force to replace it"
     try:
@@ -215,9 +226,9 @@ def check_output(path: Path, study: str, seeds: Sequence[int], models: Sequence[
     except ValueError as error:
         raise ValueError(f"{error} Nothing is replaced: {keep}.") from error
     if about.get("study") != study:
-        raise ValueError(f"{path} holds another study, {about.get('study')!r}: {keep}.")
+        raise ValueError(f"{path} holds other results than of this study: {keep}.")
     more = set(about.get("seeds", [])) - set(seeds)
-    others = set(about.get("models", [])) - set(models)
+    others = set() if models is None else set(about.get("models", [])) - set(models)
     if more or others:
         lost = (
             f"{len(more)} more repeats" if more else f"other models ({', '.join(sorted(others))})"

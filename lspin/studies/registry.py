@@ -71,7 +71,7 @@ def _scored(
     """Run the nested protocol; without ``choose`` LSPIN keeps to one setting."""
 
     def chosen(seed: int) -> dict[str, Contender]:
-        every = contenders(seed)
+        every = contenders(seed, models)
         wanted = {name: every[name] for name in models}
         if not choose and "LSPIN" in wanted:
             # A difference between tables needs no search for the best lambda.
@@ -112,14 +112,12 @@ STUDIES: dict[str, Study] = {
         partial(_scored, waveform_tables, choose=False),
         models=("LSPIN", "RBF-SVM", "logistic regression"),
         repeats=3,
-        needs=_RIVALS,
     ),
     "cohorts": Study(
         "the released features, for each cohort",
         partial(_scored, cohort_tables, choose=False),
         models=("LSPIN", "RBF-SVM"),
         repeats=3,
-        needs=_RIVALS,
     ),
     "synthetic": Study(
         "problems whose relevant features are known, sample by sample",
@@ -172,6 +170,7 @@ def check_study(
         raise ValueError(f"The study must be one of {', '.join(STUDIES)}, got {name!r}.")
     study = STUDIES[name]
     options: dict[str, Any] = {}
+    models = [models] if isinstance(models, str) else models
     if study.models:
         options["models"] = list(models or study.models)
         if unknown := [model for model in options["models"] if model not in study.models]:
@@ -180,7 +179,7 @@ def check_study(
         raise ValueError(f"{name} has no models to choose from.")
     if study.repeats:
         options["n_repeats"] = study.repeats if n_repeats is None else n_repeats
-        if options["n_repeats"] < 1:
+        if not isinstance(options["n_repeats"], int) or options["n_repeats"] < 1:
             raise ValueError(f"There must be at least one repeat, got {n_repeats}.")
     elif n_repeats is not None:
         raise ValueError(f"{name} has no repeats.")

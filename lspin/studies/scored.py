@@ -218,7 +218,7 @@ def with_and_without_waveform(cells: Cells, spikes: Spikes) -> dict[str, Table]:
         X=cells.X.join(samples),
         provenance={
             **cells.provenance,
-            "tables": {**cells.provenance["tables"], **spikes.provenance["tables"]},
+            "tables": {**cells.provenance.get("tables", {}), **spikes.provenance["tables"]},
         },
     )
     features = list(cells.X.columns)

@@ -1091,8 +1091,15 @@ def test_values_are_aligned_or_refused():
     index = pd.Index([3, 7, 5])
     assert aligned([1, 2, 3], index, "y").tolist() == [1, 2, 3]
     assert aligned(pd.Series([1, 2, 3], [7, 5, 3]), index, "y").tolist() == [3, 1, 2]
-    for wrong in ([1, 2], pd.Series([1, 2], [3, 7]), pd.Series([1, 2, 3], [3, 3, 7])):
-        with pytest.raises(ValueError, match=r"y has \d values for 3 cells"):
+    for wrong, message in (
+        ([1, 2], "y has 2 values for 3 cells"),
+        (pd.Series([1, 2], [3, 7]), "y has 2 values for 3 cells"),
+        (pd.Series([1, 2, 3], [3, 3, 7]), "an index names a cell more than once"),
+        ("abc", "one value per cell, got str"),
+        ({3: 1, 7: 2, 5: 3}, "one value per cell, got dict"),
+        (pd.DataFrame({"y": [1, 2, 3]}), "one value per cell, got DataFrame"),
+    ):
+        with pytest.raises(ValueError, match=message):
             aligned(wrong, index, "y")
     with pytest.raises(ValueError, match="y is about other cells"):
         aligned(pd.Series([1, 2, 3]), index, "y")
@@ -1108,5 +1115,31 @@ def test_a_table_of_ones_own_is_a_record_like_any_other():
     assert "a table of your own; 3 cells" in repr(cells) and not cells.is_synthetic
     assert own_cells(X, y).donors.is_unique
     assert own_cells(X.set_axis([30, 10, 20]), list(y)).X.index.tolist() == [30, 10, 20]
-    with pytest.raises(ValueError, match="donors is missing for 1 of 3 cells"):
-        own_cells(X, y, donors=["M1", None, "M2"])
+    for missing in (None, np.nan):
+        with pytest.raises(ValueError, match="donors is missing for 1 of 3 cells"):
+            own_cells(X, y, donors=["M1", missing, "M2"])
+        with pytest.raises(ValueError, match="y is missing for 1 of 3 cells"):
+            own_cells(X, ["a", missing, "b"])
+    assert own_cells(X.set_axis([0, 1], axis=1), y).X.columns.tolist() == ["0", "1"]
+    for wrong, message in (
+        (X.to_numpy(), "must be a DataFrame"),
+        (X.set_axis(["tau", "tau"], axis=1), "two columns named 'tau'"),
+        (X.assign(note=["a", "b", "c"]), r"must hold numbers; these columns do not: \['note'\]"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            own_cells(wrong, y)
+    with pytest.raises(ValueError, match="A class cannot be called 'class'"):
+        own_cells(X, ["class", "b", "b"])
+
+
+@pytest.mark.parametrize("chosen", [5, slice(0, 3), "7", {1: True}])
+def test_what_chooses_no_cells_is_refused(chosen):
+    with pytest.raises(ValueError, match="chosen by a mask or a list of ids"):
+        record().select(chosen)
+
+
+def test_a_mask_may_be_a_list_of_objects():
+    cells = record()
+    assert len(cells.select(np.array([True, False], dtype=object))) == 1
+    with pytest.raises(ValueError, match="The mask has missing values"):
+        cells.select(pd.array([True, None], dtype="boolean"))

@@ -13,6 +13,7 @@ from sklearn.preprocessing import StandardScaler
 from lspin import LSPINClassifier, load_cells
 from lspin.data import donor_folds
 from lspin.evaluate import (
+    ahead,
     chosen_by,
     compare,
     corrected_t_test,
@@ -184,3 +185,18 @@ def test_labels_in_another_order_are_aligned_and_others_refused(cells):
     pd.testing.assert_frame_equal(usual, mixed)
     with pytest.raises(ValueError, match="donors is about other cells"):
         cross_validate(models, cells.X, cells.y, cells.donors.reset_index(drop=True), **settings)
+
+
+def test_of_a_loss_the_lower_one_is_ahead():
+    scores = made_up_scores()
+    scores["log_loss"] = 1 - scores["accuracy"]
+    assert "good is 0.100 ahead of rival in accuracy" in ahead(scores, "good", "rival", "accuracy")
+    assert "good is 0.100 ahead of rival in log_loss" in ahead(scores, "good", "rival", "log_loss")
+    assert intervals(scores, ["log_loss"]).index[-1] == "rival"
+
+
+def test_scores_of_several_tables_are_not_mixed():
+    scores = pd.concat([made_up_scores().assign(table=name) for name in ("one", "other")])
+    for use in (summary, intervals, lambda s: compare(s, "good")):
+        with pytest.raises(ValueError, match="scores of several tables"):
+            use(scores)

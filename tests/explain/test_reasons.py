@@ -8,10 +8,11 @@ import pytest
 import torch
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
-from sklearn.pipeline import make_pipeline
+from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from lspin import LSPINClassifier, load_cells
+from lspin.data import own_cells
 from lspin.data.tables import CLASSES
 from lspin.evaluate import donor_interval
 from lspin.explain import (
@@ -28,6 +29,7 @@ from lspin.explain import (
     odd_cells,
     open_gates_of,
     train_on,
+    without_donor_of,
 )
 from lspin.features import FEATURES, ReleasedFeatures, model_inputs
 
@@ -341,3 +343,72 @@ def test_the_cells_with_similar_gates_are_asked_for_their_label(held):
     nearest = np.argsort(np.linalg.norm(seen - mine, axis=1))[:N_ALIKE]
     labels = held.seen.y.iloc[nearest]
     assert table.loc[cell, "alike"] == pytest.approx((labels == held.cells.y[cell]).mean())
+
+
+# Tables of one's own, rare classes, other pipelines
+
+
+def own_held(n=90, seed=0, **settings):
+    rng = np.random.default_rng(seed)
+    X = pd.DataFrame(rng.normal(size=(n, 3)), columns=["area", "tau", "depth"])
+    y = np.where(X["area"] > 0, "big", "small")
+    model = LSPINClassifier(n_members=2, n_steps=30)
+    return hold_out(own_cells(X, y), model, verbose=0, **settings)
+
+
+def test_claims_that_a_table_cannot_answer_are_left_out():
+    assert check_claims(own_held(n_folds=1)).empty
+
+
+def test_an_own_feature_of_a_known_name_is_in_no_unit_of_the_books():
+    (held,) = own_held(n_folds=1)
+    z = held.inputs(held.cells.X)["tau"]
+    assert np.corrcoef(z, held.cells.X["tau"])[0, 1] > 0.99  # no logarithm, nothing lost
+
+
+def test_folds_that_know_different_classes_are_not_pooled():
+    first, second = own_held(n_folds=2)
+    y = second.seen.y.replace("small", "tiny")
+    other = replace(second.seen, y=y)
+    second = HeldOut(train_on(other, second.model, 0), other, second.cells)
+    for ask in (fingerprints, check_claims):
+        with pytest.raises(ValueError, match="know different classes"):
+            ask([first, second])
+    for ask in (fingerprints, check_claims):
+        with pytest.raises(ValueError, match="no held-out cells"):
+            ask([])
+
+
+def test_a_label_that_no_training_cell_carries_is_odd_and_has_no_probability():
+    (held,) = own_held(n_folds=1)
+    y = held.cells.y.copy()
+    y.iloc[:3] = "alien"
+    table = odd_cells(replace(held, cells=replace(held.cells, y=y)))
+    aliens = table[table["class"] == "alien"]
+    assert len(aliens) == 3 and (aliens[["probability", "alike"]] == 0).all(axis=None)
+
+
+def test_fewer_training_cells_than_neighbours_are_enough():
+    assert len(odd_cells(own_held(n=24, n_folds=1)[0])) > 0
+
+
+def test_values_are_found_whatever_the_shape_of_the_pipeline(cells, apart):
+    seen, shown = apart(cells, 200, 20)
+    steps = [*model_inputs(seen.X).steps, ("model", LSPINClassifier(n_members=2, n_steps=20))]
+    flat = Pipeline(steps).set_output(transform="pandas").fit(seen.X, seen.y)
+    nested = HeldOut(train_on(seen, LSPINClassifier(n_members=2, n_steps=20), 0), seen, shown)
+    values = [explain_cells(h)[1]["value"] for h in (HeldOut(flat, seen, shown), nested)]
+    pd.testing.assert_series_equal(*values)
+    assert values[0].unstack()["fall_ms_ramp"].notna().mean() > 0.8
+
+
+def test_one_feature_is_a_group_by_itself():
+    assert feature_groups(pd.DataFrame({"tau": [1.0, 2.0]})).tolist() == [FEATURES["tau"].label]
+
+
+def test_without_cells_or_other_donors_there_is_nothing_to_explain(cells, held):
+    with pytest.raises(ValueError, match="no held-out cells"):
+        held.select([])
+    one = cells.select(cells.donors == cells.donors.mode()[0])
+    with pytest.raises(ValueError, match="All cells are of this cell's donor"):
+        without_donor_of(one, one.X.index[0], LSPINClassifier())

@@ -3,8 +3,10 @@
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from joblib import Memory, parallel_config
 from sklearn.base import clone
+from sklearn.feature_selection import SelectKBest
 from sklearn.linear_model import Ridge
 from sklearn.metrics import log_loss
 from sklearn.pipeline import make_pipeline
@@ -12,7 +14,7 @@ from sklearn.preprocessing import StandardScaler
 
 from lspin import LSPINClassifier, LSPINRegressor, load_cells, lspin_path
 from lspin.features import model_inputs
-from lspin.model import Recipe
+from lspin.model import Member, Recipe, fit_members
 
 
 @pytest.fixture(scope="module")
@@ -150,3 +152,44 @@ def test_what_makes_no_path_is_refused_before_anything_is_trained(settings, erro
 def test_bad_lambdas_are_named(cells):
     with pytest.raises(ValueError, match="lam must be a number from 0 to 1e"):
         run(cells, lams=(0.1, -1))
+
+
+def test_series_go_by_the_index_of_the_table(cells, path):
+    shuffled = {"y": cells.y.sample(frac=1, random_state=0), "groups": cells.donors[::-1]}
+    model = make_pipeline(model_inputs(cells.X), LSPINClassifier(n_members=2, random_state=0))
+    settings = {"lams": (0.0, 0.5, 4.0), "n_folds": 2, "verbose": 0}
+    same(lspin_path(model, cells.X, **shuffled, **settings), path)
+
+
+def test_recorded_packs_with_class_weights_are_found_again(cells, tmp_path, monkeypatch):
+    memory = Memory(tmp_path, verbose=0)
+    X, settings = cells.X.fillna(0.0), {"lams": (0.0,), "memory": memory, "verbose": 0}
+    model = LSPINClassifier(n_members=2.0, n_steps=20, class_weight="balanced", random_state=0)
+    first = lspin_path(model, X, cells.y, **settings)
+    monkeypatch.setattr("lspin.model.path.fit_pack", lambda **_: pytest.fail("trained again"))
+    same(lspin_path(model, X, cells.y, **settings), first)
+
+
+def test_a_step_that_learns_from_labels_gets_those_of_training_cells():
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(90, 8))
+    model = make_pipeline(SelectKBest(k=2), LSPINClassifier(n_members=1, n_steps=30))
+    path = lspin_path(model, X, X[:, 3] > 0, lams=1.0, verbose=0)
+    assert path.gates.shape[2] == 2
+    alone = lspin_path(make_pipeline(model[-1]), X, X[:, 3] > 0, lams=[1.0], verbose=0)
+    assert alone.gates.shape[2] == 8
+    with pytest.raises(ValueError, match="needs the scores of at least two folds"):
+        path.one_standard_error()
+
+
+def test_the_steps_of_a_network_do_not_depend_on_its_company():
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(12_000, 2)).astype(np.float32)
+    rows = np.arange(12_000)
+    members = [Member(rows[:n], rows[-50:], lam=0.0, seed=n) for n in (8000, 11_000)]
+    settings = {"n_outputs": 2, "recipe": Recipe(gate_hidden=(2,), predictor_hidden=(2,))}
+    target = torch.tensor((X[:, 0] > 0).astype(int))
+    x = torch.tensor(X)
+    together = fit_members(x, target, members, **settings)
+    apart = fit_members(x, target, members, pack_size=1, **settings)
+    torch.testing.assert_close(together(x[:9])[0], apart(x[:9])[0], atol=1e-3, rtol=1e-3)

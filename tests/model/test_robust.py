@@ -170,6 +170,28 @@ def test_a_fit_that_fails_leaves_the_model_as_it_was(data, usual):
     np.testing.assert_array_equal(model.predict_proba(X), usual)
 
 
+@pytest.mark.parametrize(
+    ("setting", "value"),
+    [
+        ("budget_ramp", 1.5),
+        ("batch_size", 0),
+        ("ramp", -1),
+        ("n_checks", 0),
+        ("sigma", 0.0),
+        ("gate_hidden", (0,)),
+        ("learning_rate", "fast"),
+    ],
+)
+def test_a_recipe_that_cannot_be_cooked_is_refused(setting, value):
+    with pytest.raises(ValueError, match=setting):
+        Recipe(**{setting: value})
+
+
+def test_a_recipe_is_a_recipe(data):
+    with pytest.raises(ValueError, match="recipe must be a Recipe"):
+        small(recipe={"ramp": 0.5}).fit(*data)
+
+
 # Torch
 
 

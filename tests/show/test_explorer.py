@@ -20,7 +20,7 @@ from lspin.explain import (
     train_on,
 )
 from lspin.show import make_card, plot_by_class, plot_card, plot_scatter
-from lspin.show.explorer import live_explorer, static_explorer
+from lspin.show.explorer import gate_chart, live_explorer, static_explorer
 
 matplotlib.use("Agg")
 
@@ -188,3 +188,15 @@ def test_the_live_explorer_draws_the_card_of_the_chosen_cell(held):
     assert drawn[-1] == cell.value
     assert f"cell {cell.value}" in box.children[2].value and "<svg" in box.children[2].value
     assert len(plt.get_fignums()) == figures
+
+
+def test_the_chart_shows_each_cell_at_its_own_values(held):
+    order = held.cells.X.index[[7, 2, 30, 1]]
+    some = held.select(order)
+    data = gate_chart(some, x="vrest", y="tau", selected=order[0]).to_dict()["datasets"]
+    points = next(pd.DataFrame(rows) for rows in data.values() if "title" in rows[0])
+    for _, row in points.iterrows():
+        cell = int(row["cell"])
+        assert row["class"] == held.cells.y[cell]
+        assert row["x"] == pytest.approx(held.cells.X.loc[cell, "vrest"], abs=1e-3)
+        assert row["title"].startswith(f"{cell}: {row['class']}")

@@ -19,6 +19,7 @@ from lspin.features import ReleasedFeatures  # noqa: E402
 from lspin.show import (
     CLASS_COLORS,
     CLASS_MARKERS,
+    class_styles,
     plot_by_class,
     plot_median_spikes,
     plot_path,
@@ -216,3 +217,15 @@ def test_score_by_gates_puts_each_model_where_it_belongs():
     heights = {text.get_text(): text.get_position()[1] for text in ax.texts}
     assert heights["MLP"] == pytest.approx(0.817)
     assert heights["RBF-SVM"] > 0.818  # moved up, so that the labels can be read
+
+
+def test_every_class_has_a_style_of_its_own():
+    mixed = class_styles(["aspiny", "Pvalb+", "spiny", "Glutamatergic"])
+    assert len(set(mixed.values())) == 4 and mixed["Pvalb+"] == (CLASS_COLORS["Pvalb+"], "o")
+    assert len(set(class_styles(map(str, range(30))).values())) == 30
+    assert len(class_styles(map(str, range(60)))) == 60
+
+
+def test_the_path_of_a_regression_is_drawn_too():
+    scores = path_scores([0.80, 0.81, 0.805, 0.7]).rename(columns={"macro_f1": "r2"})
+    assert plot_path(scores, 41, "").axes[0].get_ylabel().startswith("R")

@@ -46,7 +46,7 @@ def test_what_is_no_result_is_named(tmp_path, text):
 @pytest.mark.parametrize(
     ("study", "seeds", "models", "message"),
     [
-        ("y", [0, 1], ["a", "b"], "holds another study, 'x'"),
+        ("y", [0, 1], ["a", "b"], "holds other results than of this study"),
         ("x", [0], ["a", "b"], "holds 1 more repeats, which would be lost"),
         ("x", [0, 1, 2], ["a", "c"], r"holds other models \(b\), which would be lost"),
     ],
@@ -55,6 +55,8 @@ def test_results_that_hold_more_are_not_replaced(tmp_path, study, seeds, models,
     path = tmp_path / "results.json"
     write_results(RESULTS, path)
     check_output(path, "x", [0, 1, 2], ["a", "b", "c"])
+    check_output(path, "x", [0, 1], None)
+    check_output(path, study, seeds, models, force=True)
     with pytest.raises(ValueError, match=message):
         check_output(path, study, seeds, models)
 
@@ -62,9 +64,10 @@ def test_results_that_hold_more_are_not_replaced(tmp_path, study, seeds, models,
 def test_what_cannot_be_written_is_refused_beforehand(tmp_path):
     (tmp_path / "folder.json").mkdir()
     (tmp_path / "file").touch()
-    for path in (tmp_path / "folder.json", tmp_path / "file" / "results.json"):
-        with pytest.raises(ValueError, match="cannot be written"):
-            check_output(path, "x", [0], [])
+    for path, message in (("folder.json", "is a folder"), ("file/results.json", "be written")):
+        for force in (False, True):
+            with pytest.raises(ValueError, match=message):
+                check_output(tmp_path / path, "x", [0], [], force=force)
     with pytest.raises(ValueError, match=r"must end in \.json"):
         check_output(tmp_path / "results.txt", "x", [0], [])
     if os.geteuid():  # root may write anywhere
