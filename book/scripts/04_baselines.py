@@ -405,7 +405,7 @@ pd.concat(
 waveform, about_waveform = read("waveform")
 gains = {}
 for name, part in waveform["scores"].groupby("model"):
-    by_table = part.assign(model=part["table"])
+    by_table = part.assign(model=part["table"]).drop(columns="table")
     gains[name] = compare(by_table, "features and waveform").loc["features"]
 gains = pd.DataFrame(gains).T
 told = gains["macro_f1"].query("low > 0").index
