@@ -19,7 +19,7 @@ from pathlib import Path
 import pandas as pd
 
 from lspin import __version__
-from lspin.data import COHORTS, Cells, allen, data_dir, load_cells, load_spikes, paper
+from lspin.data import COHORTS, Cells, allen, data_dir, load_cells, load_spikes, paper, patchseq
 from lspin.data.tables import atomic_write, sha256
 
 _PACKAGES = ("numpy", "pandas", "scikit-learn", "torch", "allensdk")
@@ -43,9 +43,9 @@ def main(argv: list[str] | None = None) -> int:
     fetch = commands.add_parser("fetch", help="download the data into the data folder")
     fetch.add_argument(
         "--source",
-        choices=("allen", "paper", "all"),
+        choices=("allen", "paper", "v1", "all"),
         default="all",
-        help="Allen tables, the tables and spikes of the paper, or all (default)",
+        help="Allen tables, the tables and spikes of the paper, Patch-seq of V1, or all (default)",
     )
     commands.add_parser("info", help="show versions, data files and cell counts")
     evaluate = commands.add_parser(
@@ -106,6 +106,9 @@ def _fetch(folder: Path, source: str) -> None:
     if source in ("paper", "all"):
         paper.fetch(folder)
         print(f"Tables and spikes of the paper: {folder / paper.FOLDER}")
+    if source in ("v1", "all"):
+        patchseq.fetch(folder)
+        print(f"Patch-seq of V1: {folder / patchseq.FOLDER}")
 
 
 def _evaluate(
@@ -255,6 +258,7 @@ def _data_files() -> list[str]:
     return [
         *(f"{allen.FOLDER}/{name}" for name in (allen.CELLS_FILE, allen.FEATURES_FILE)),
         *(f"{paper.FOLDER}/{name}" for name in (*paper.TABLE_SHA256, paper.SPIKES_FILE)),
+        *(f"{patchseq.FOLDER}/{name}" for name in patchseq.FILES),
     ]
 
 

@@ -1,12 +1,15 @@
 """Where cells come from: :func:`load_cells` and :func:`load_spikes`.
 
-Three sources return the same checked records (spikes come from the last two):
+Four sources return the same checked records (spikes come from ``paper`` and ``twin``):
 
 ``allen``
     the Allen Cell Types Database, released features (:mod:`lspin.data.allen`);
 ``paper``
     the feature table and spikes of Ophir, Shefi & Lindenbaum (2023)
     (:mod:`lspin.data.paper`);
+``v1``
+    Patch-seq of mouse visual cortex, Gouwens et al. (2020): labels read from the cells' own RNA
+    (:mod:`lspin.data.patchseq`);
 ``twin``
     a synthetic twin of the Allen mouse cells, embedded in the package
     (:mod:`lspin.data.twin`). It needs no network and is no recording.
@@ -22,7 +25,7 @@ import os
 import warnings
 from pathlib import Path
 
-from lspin.data import allen, paper, twin
+from lspin.data import allen, paper, patchseq, twin
 from lspin.data.folds import donor_folds
 from lspin.data.tables import (
     CLASSES,
@@ -54,7 +57,7 @@ __all__ = [
     "own_cells",
 ]
 
-SOURCES: tuple[str, ...] = ("auto", "allen", "paper", "twin")
+SOURCES: tuple[str, ...] = ("auto", "allen", "paper", "v1", "twin")
 
 
 def data_dir() -> Path:
@@ -89,6 +92,7 @@ def load_cells(
     cohort: str | None = None,
     species: str = "mouse",
     *,
+    labels: str | None = None,
     data_dir: str | os.PathLike[str] | None = None,
     random_state: int = 0,
     verbose: int = 1,
@@ -97,7 +101,7 @@ def load_cells(
 
     Parameters
     ----------
-    source : {"auto", "allen", "paper", "twin"}, default="auto"
+    source : {"auto", "allen", "paper", "v1", "twin"}, default="auto"
         ``auto`` takes the environment variable ``LSPIN_SOURCE`` if it is set;
         else the Allen tables of the data folder, else the same by network, else
         the synthetic twin, with a warning that says why.
@@ -107,6 +111,9 @@ def load_cells(
         chosen by dendrite type alone, whatever the cohort.
     species : {"mouse", "human"}, default="mouse"
         The twin is of mouse cells only.
+    labels : {"cre", "dendrite", "transcriptome"}, optional
+        What the class is read from. Source ``v1`` has ``transcriptome``, its default, and ``cre``;
+        mouse cells of the other sources have ``cre``, human ones ``dendrite``.
     data_dir : path-like, optional
         The data folder; :func:`data_dir` by default.
     random_state : int, default=0
@@ -135,6 +142,9 @@ def load_cells(
     True
     """
     source = _choose_source(source, species)
+    labels = _choose_labels(source, species, labels)
+    if source == "v1":
+        return _load_v1(_folder(data_dir), cohort, species, labels, verbose)
     if cohort is None:
         cohort = "paper" if source == "paper" else "positive"
     if cohort not in COHORTS:
@@ -236,6 +246,24 @@ def _choose_source(source: str, species: str) -> str:
         raise ValueError(f"{setting} must be one of {list(SOURCES)}, got {source!r}.")
     classes_of(species)
     return source
+
+
+def _choose_labels(source: str, species: str, labels: str | None) -> str:
+    """Check what the class is to be read from."""
+    there = ("transcriptome", "cre") if source == "v1" else ("cre",)
+    if species == "human":
+        there = ("dendrite",)
+    if labels is not None and labels not in there:
+        raise ValueError(f"labels of source {source!r} must be one of {there}, got {labels!r}.")
+    return labels or there[0]
+
+
+def _load_v1(folder: Path, cohort: str | None, species: str, labels: str, verbose: int) -> Cells:
+    if cohort not in (None, "all") or species != "mouse":
+        raise ValueError("Source 'v1' has mouse cells only, and no cohorts: leave both out.")
+    if not patchseq.has_tables(folder):
+        patchseq.fetch(folder, verbose)
+    return patchseq.load(folder, labels)
 
 
 def _folder(folder: str | os.PathLike[str] | None) -> Path:

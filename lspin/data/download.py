@@ -26,6 +26,7 @@ from urllib.request import getproxies, proxy_bypass
 from tqdm import tqdm
 
 from lspin.data import client
+from lspin.data.tables import sha256
 
 LIMIT_S = 300.0
 """How long both Allen tables together may take."""
@@ -134,6 +135,40 @@ def fetch_file(url: str, path: Path, limit_s: float, verbose: int = 1) -> None:
         except (_ServerFailedError, _BrokenClientError) as error:
             raise ConnectionError(f"{url} could not be downloaded {error}.") from error
         watch()
+
+
+def fetch_known(url: str, path: Path, digest: str, limit_s: float, verbose: int = 1) -> None:
+    """Download one file of known content, unless it is there already.
+
+    Parameters
+    ----------
+    url : str
+        Where it is.
+    path : Path
+        Where it goes; its folder is made if needed. Another file that is there is kept beside it.
+    digest : str
+        Its SHA256.
+    limit_s : float
+        How long it may take, in seconds.
+    verbose : int
+        0 shows no progress.
+
+    Raises
+    ------
+    ConnectionError
+        If it does not arrive in time, or is another file.
+    OSError
+        If it cannot be written.
+    """
+    if path.is_file() and sha256(path) == digest:
+        return
+    with staging(path.parent) as temporary:
+        fetch_file(url, temporary / path.name, limit_s, verbose)
+        if sha256(temporary / path.name) != digest:
+            raise ConnectionError(
+                f"{url} sent a file whose SHA256 is not that of the published one. It was not kept."
+            )
+        put_in_place(temporary / path.name, path)
 
 
 def _run(

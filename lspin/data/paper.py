@@ -21,7 +21,7 @@ import numpy as np
 import pandas as pd
 
 from lspin.data import allen
-from lspin.data.download import fetch_file, put_in_place, staging
+from lspin.data.download import fetch_file, fetch_known, put_in_place, staging
 from lspin.data.tables import (
     METADATA_COLUMNS,
     SPIKE_FEATURES,
@@ -224,19 +224,9 @@ def fetch(
 def fetch_tables(data_dir: Path, verbose: int = 1, *, tables_url: str = TABLES_URL) -> None:
     """Download the authors' four tables; see :func:`fetch`."""
     for name, digest in TABLE_SHA256.items():
-        path = data_dir / FOLDER / name
-        if path.is_file() and sha256(path) == digest:
-            continue
         species, _, rest = name.partition("_")
         url = f"{tables_url}{species}/{rest}"
-        with staging(path.parent) as temporary:
-            fetch_file(url, temporary / name, _LIMIT_S, verbose)
-            if sha256(temporary / name) != digest:
-                raise ConnectionError(
-                    f"{url} sent a file whose SHA256 is not that of the published table. "
-                    "It was not kept."
-                )
-            put_in_place(temporary / name, path)
+        fetch_known(url, data_dir / FOLDER / name, digest, _LIMIT_S, verbose)
 
 
 def fetch_spikes(data_dir: Path, verbose: int = 1, *, spikes_url: str = SPIKES_URL) -> None:

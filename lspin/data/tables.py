@@ -136,8 +136,12 @@ _SOURCE_NAMES = {
     "allen": "Allen Cell Types Database, released features",
     "paper": "table published with Ophir, Shefi & Lindenbaum (2023)",
     "twin": "SYNTHETIC TWIN - not recordings; sampled from per-class summary statistics",
+    "v1": "Gouwens et al. (2020), Patch-seq of mouse visual cortex",
     "own": "a table of your own",
 }
+
+LABELS = ("cre", "dendrite", "transcriptome", "own")
+"""What a class was read from: the Cre line, the dendrites, the cell's own RNA, or yours."""
 
 
 def classes_of(species: str) -> tuple[str, ...]:
@@ -282,13 +286,15 @@ class Cells:
     metadata : DataFrame of str, shape (n_cells, 5)
         ``line_name``, ``dendrite_type``, ``reporter_status``, ``layer`` and
         ``structure``; an empty string where unknown.
-    source : {"allen", "paper", "twin", "own"}
+    source : {"allen", "paper", "v1", "twin", "own"}
     species : {"mouse", "human", "own"}
     cohort : str
         A key of :data:`COHORTS`.
     provenance : dict
         JSON-serialisable: ``tables`` (file name to sha256) and ``dropped``
         (a list of ``rule``, ``why``, ``cells``).
+    labels : {"cre", "dendrite", "transcriptome", "own"}, optional
+        What the class was read from; by default what is usual for the source and species.
 
     Raises
     ------
@@ -311,9 +317,15 @@ class Cells:
     species: str
     cohort: str
     provenance: dict[str, Any]
+    labels: str = ""
 
     def __post_init__(self) -> None:
         """Check that every part describes the same cells."""
+        if not self.labels:
+            usual = "dendrite" if self.species == "human" else "cre"
+            object.__setattr__(self, "labels", "own" if self.source == "own" else usual)
+        if self.labels not in LABELS:
+            raise ValueError(f"labels must be one of {list(LABELS)}, got {self.labels!r}.")
         _check_common(self.X, self.y, self.source, self.species, "Cells")
         if not (self.X.dtypes == np.float64).all():
             bad = self.X.columns[self.X.dtypes != np.float64].tolist()
@@ -330,7 +342,7 @@ class Cells:
         missing = [c for c in METADATA_COLUMNS if c not in self.metadata.columns]
         if missing:
             raise ValueError(f"Cells.metadata lacks the columns {missing}.")
-        if self.metadata.isna().any(axis=None):
+        if self.metadata[list(METADATA_COLUMNS)].isna().any(axis=None):
             raise ValueError("Cells.metadata holds NaN; use an empty string for unknown.")
         if self.cohort not in COHORTS:
             raise ValueError(f"cohort must be one of {list(COHORTS)}, got {self.cohort!r}.")
@@ -347,7 +359,8 @@ class Cells:
     @property
     def classes(self) -> tuple[str, ...]:
         """The class names, those of the species or of your own table."""
-        return tuple(sorted(set(self.y))) if self.source == "own" else classes_of(self.species)
+        own = self.labels in ("transcriptome", "own")
+        return tuple(sorted(set(self.y))) if own else classes_of(self.species)
 
     def counts(self) -> pd.Series:
         """Return the number of cells of each class, in the order of the class names."""
@@ -357,6 +370,9 @@ class Cells:
         """Return one sentence that names the source, for captions and page heads."""
         if self.source == "own":
             return f"Source: {_SOURCE_NAMES['own']}; {len(self)} cells."
+        if self.source == "v1":
+            what = {"cre": "Cre line", "transcriptome": "their own RNA"}[self.labels]
+            return f"Source: {_SOURCE_NAMES['v1']}; {len(self)} cells, labelled by {what}."
         changed = self.provenance.get("changed", False)
         warning = " (CHANGED: not the tables that the book is about)" if changed else ""
         return (
@@ -697,7 +713,8 @@ def _check_common(X: pd.DataFrame, y: pd.Series, source: str, species: str, what
         raise ValueError(f"{what}.y must have the same index as the features.")
     if source not in _SOURCE_NAMES:
         raise ValueError(f"source must be one of {list(_SOURCE_NAMES)}, got {source!r}.")
-    unknown = [] if source == "own" else sorted(set(y) - set(classes_of(species)))
+    free = source in ("own", "v1")  # other classes than those of the paper
+    unknown = [] if free else sorted(set(y) - set(classes_of(species)))
     if unknown:
         raise ValueError(f"{what}.y holds labels that are no {species} class: {unknown}.")
     if source == "twin" and (X.index >= 0).any():
