@@ -89,7 +89,13 @@ def main(argv: list[str] | None = None) -> int:
         print(f"lspin {args.command}: stopped.", file=sys.stderr)
         return 130
     except (OSError, ValueError, ImportError) as error:
-        print(f"lspin {args.command}: {error}", file=sys.stderr)
+        advice = ""
+        if isinstance(error, ConnectionError) and args.command != "fetch":
+            advice = (
+                " Where there is a network, `lspin fetch` gets the files; LSPIN_DATA_DIR says "
+                "where they lie."
+            )
+        print(f"lspin {args.command}: {error}{advice}", file=sys.stderr)
         return 1
     return 0
 

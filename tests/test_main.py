@@ -98,6 +98,13 @@ def test_evaluate_lists_the_studies_and_wants_a_file(capsys):
     assert "Name the JSON file" in capsys.readouterr().err
 
 
+def test_evaluate_without_cells_says_what_to_do(tmp_path, capsys):
+    assert main(["evaluate", "cohorts", str(tmp_path / "x.json"), "--repeats", "1"]) == 1
+    error = capsys.readouterr().err
+    assert "cannot be reached" in error and "`lspin fetch` gets the files" in error
+    assert not (tmp_path / "x.json").exists()
+
+
 def test_evaluate_replaces_nothing_without_being_told(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr("lspin.studies.run_study", lambda *_, **__: pytest.fail("ran"))
     diary = tmp_path / "diary.json"

@@ -228,10 +228,7 @@ def check_reachable(base_uri: str) -> None:
     try:
         socket.create_connection((host, port), timeout=_CONNECT_TIMEOUT_S).close()
     except OSError as error:
-        raise ConnectionError(
-            f"{base_uri} cannot be reached ({error}). Where there is a network, `lspin fetch` gets "
-            "the files; LSPIN_DATA_DIR says where they lie."
-        ) from error
+        raise ConnectionError(f"{base_uri} cannot be reached ({error}).") from error
 
 
 @contextmanager
