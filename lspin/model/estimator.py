@@ -208,7 +208,7 @@ class _BaseLSPIN(BaseEstimator):
     @torch.no_grad()
     def _outputs(self, X: np.ndarray) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
         """Yield outputs (K, m, c) and gates (K, m, d), some rows at a time."""
-        width = max(X.shape[1], *self._make_recipe().gate_hidden, 1)
+        width = max(X.shape[1], *self.network_.recipe.gate_hidden)
         size = max(1, ELEMENTS_PER_CALL // (self.network_.n_members * width))
         for start in range(0, len(X), size):
             rows = X[start : start + size]
