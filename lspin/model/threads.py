@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 
 import torch
 from joblib import cpu_count, effective_n_jobs
@@ -85,10 +85,12 @@ def own_torch_state() -> Iterator[None]:
     ...     torch.is_grad_enabled()
     True
     """
+    # Only where another default is set: the mode is asked at every call of torch.
+    is_cpu = torch.get_default_device().type == "cpu"
     with (
         torch.inference_mode(False),
         torch.enable_grad(),
         torch.autocast("cpu", enabled=False),
-        torch.device("cpu"),
+        nullcontext() if is_cpu else torch.device("cpu"),
     ):
         yield
