@@ -8,6 +8,7 @@ from numpy.typing import ArrayLike
 Fold = tuple[np.ndarray, np.ndarray]
 
 MAX_SHUFFLES = 100
+"""How often donors are shuffled again where a fold stays empty."""
 
 
 def donor_folds(

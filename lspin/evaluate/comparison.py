@@ -275,10 +275,8 @@ def _estimates(
         tables[metric] = pd.DataFrame(
             {name: corrected_t_test(a, b, *sizes)._asdict() for name, (a, b) in pairs.items()}
         ).T
-    is_least_best = model is None and metrics[0] in LOWER_IS_BETTER
-    order = (
-        tables[metrics[0]]["mean"].sort_values(ascending=model is not None or is_least_best).index
-    )
+    ascending = model is not None or metrics[0] in LOWER_IS_BETTER
+    order = tables[metrics[0]]["mean"].sort_values(ascending=ascending).index
     return pd.concat(tables, axis=1).loc[order]
 
 

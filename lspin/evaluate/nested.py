@@ -19,7 +19,7 @@ import pandas as pd
 from joblib import Memory, delayed
 from sklearn.base import BaseEstimator, clone
 from sklearn.metrics import f1_score
-from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.pipeline import make_pipeline
 
 from lspin.data.folds import donor_folds
 from lspin.data.tables import aligned
@@ -29,7 +29,7 @@ from lspin.evaluate.rivals import Contender
 from lspin.evaluate.scores import expected_calibration_error, score
 from lspin.model.cache import fingerprint, recorded
 from lspin.model.recipe import DEFAULT
-from lspin.model.selection import one_standard_error
+from lspin.model.selection import of_every_class, one_standard_error
 
 OUTER_FOLDS = 5
 
@@ -168,18 +168,11 @@ def _refits(
             i,
             Refit(
                 pipeline.predict(x_test),
-                _of_every_class(pipeline, x_test, np.unique(y)),
+                of_every_class(pipeline.predict_proba(x_test), pipeline.classes_, np.unique(y)),
                 open_gates(pipeline, x_test),
                 fit_s,
             ),
         )
-
-
-def _of_every_class(pipeline: Pipeline, X: pd.DataFrame, classes: np.ndarray) -> np.ndarray:
-    """Return probabilities with a column for each class; 0 where no training cell had it."""
-    proba = np.zeros((len(X), len(classes)))
-    proba[:, np.isin(classes, pipeline.classes_)] = pipeline.predict_proba(X)
-    return proba
 
 
 def _macro_f1(truth: pd.Series, predicted: np.ndarray) -> float:

@@ -151,6 +151,9 @@ class _BaseLSPIN(BaseEstimator):
         self.lam_ = float(lam)
         # Predict in float64, so that a cell's answer does not depend on the cells beside it.
         self.network_ = network.double()
+
+    def _count_open(self, plan: Plan) -> None:
+        """Count how often each gate opens; not a part of `_adopt`, because a path needs it not."""
         some = plan.X[:: -(-len(plan.X) // ROWS_OF_IMPORTANCE)]
         opened = [(gates > 0).double().mean(dim=0) for _, gates in self._outputs(some)]
         self.feature_importances_ = torch.cat(opened).mean(dim=0).numpy()
@@ -185,6 +188,7 @@ class _BaseLSPIN(BaseEstimator):
         lam = fitted._best_lam(plan, y, groups, rng) if self.lam == "auto" else float(self.lam)
         network = fit_members(members=plan.with_lam(lam), verbose=self.verbose, **plan.training)
         fitted._adopt(network, plan, lam)
+        fitted._count_open(plan)
         self.__dict__.update(fitted.__dict__)
         return self
 
@@ -205,7 +209,6 @@ class _BaseLSPIN(BaseEstimator):
         check_is_fitted(self)
         return validate_data(self, X, reset=False, dtype=FLOATS)
 
-    @torch.no_grad()
     def _outputs(self, X: np.ndarray) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
         """Yield outputs (K, m, c) and gates (K, m, d), some rows at a time."""
         width = max(X.shape[1], *self.network_.recipe.gate_hidden)

@@ -23,7 +23,7 @@ from lspin.data.tables import aligned
 from lspin.model.cache import fingerprint, recorded
 from lspin.model.network import PackedLSPIN
 from lspin.model.recipe import whole_number
-from lspin.model.selection import check_lam, count_open, one_standard_error
+from lspin.model.selection import check_lam, count_open, of_every_class, one_standard_error
 from lspin.model.splits import check_groups, shuffled_folds
 from lspin.model.threads import n_workers
 from lspin.model.training import Task, fit_pack
@@ -287,8 +287,7 @@ def _score(
     if fitted.task == "regression":
         predicted = fitted.predict(Z)
         return {"mse": mean_squared_error(truth, predicted), "r2": r2_score(truth, predicted)}
-    proba = np.zeros((len(truth), len(classes)))  # of a class without training cells it stays 0
-    proba[:, np.isin(classes, fitted.classes_)] = fitted.predict_proba(Z)
+    proba = of_every_class(fitted.predict_proba(Z), fitted.classes_, classes)
     predicted = classes[proba.argmax(axis=1)]
     return {
         "accuracy": accuracy_score(truth, predicted),

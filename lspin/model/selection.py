@@ -82,6 +82,32 @@ def one_standard_error(scores_by_lambda: Mapping[float, Sequence[float]]) -> flo
     return max(lam for lam, value in mean.items() if value >= enough)
 
 
+def of_every_class(proba: np.ndarray, known: np.ndarray, classes: np.ndarray) -> np.ndarray:
+    """Return probabilities with a column for each class; 0 where no training row had it.
+
+    Parameters
+    ----------
+    proba : ndarray, shape (n, n_known)
+        What a model says of the classes that it knows.
+    known, classes : ndarray
+        Those classes, and all of them, both sorted.
+
+    Returns
+    -------
+    ndarray, shape (n, n_classes)
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from lspin.model.selection import of_every_class
+    >>> of_every_class(np.array([[0.9, 0.1]]), np.array(["a", "c"]), np.array(["a", "b", "c"]))
+    array([[0.9, 0. , 0.1]])
+    """
+    every = np.zeros((len(proba), len(classes)))
+    every[:, np.isin(classes, known)] = proba
+    return every
+
+
 def check_lam(lam: Any) -> None:
     """Raise a ValueError if this is no weight of the open-gate penalty.
 

@@ -10,6 +10,7 @@ import pandas as pd
 from numpy.typing import ArrayLike
 from sklearn.model_selection import GroupKFold, KFold, StratifiedGroupKFold, StratifiedKFold
 
+from lspin.data.folds import MAX_SHUFFLES
 from lspin.model.training import Member, Task
 
 VALID_FOLDS = 8
@@ -17,9 +18,6 @@ VALID_FOLDS = 8
 
 MAX_VALID = 2048
 """Validation rows a member looks at; more would cost time and choose no better step."""
-
-MAX_SHUFFLES = 100
-"""How often donors are shuffled again before there is one fold less."""
 
 Split = tuple[np.ndarray, np.ndarray]
 

@@ -83,12 +83,9 @@ def class_styles(classes: Iterable[str]) -> dict[str, tuple[str, str]]:
         style = (CLASS_COLORS[name], CLASS_MARKERS[name]) if name in CLASS_COLORS else None
         if style and style not in styles.values():
             styles[name] = style
-    free = (style for style in cycle(_STYLES) if style not in styles.values())
-    many = cycle(_STYLES)
-    for name in names:
-        if name not in styles:
-            styles[name] = next(free) if len(styles) < len(_STYLES) else next(many)
-    return {name: styles[name] for name in names}
+    free = [style for style in _STYLES if style not in styles.values()]
+    others = (name for name in names if name not in styles)
+    return styles | dict(zip(others, cycle(free), strict=False))
 
 
 def name_source(fig: Figure, source: str) -> None:

@@ -71,8 +71,7 @@ def _scored(
     """Run the nested protocol; without ``choose`` LSPIN keeps to one setting."""
 
     def chosen(seed: int) -> dict[str, Contender]:
-        every = contenders(seed, models)
-        wanted = {name: every[name] for name in models}
+        wanted = contenders(seed, models)
         if not choose and "LSPIN" in wanted:
             # A difference between tables needs no search for the best lambda.
             wanted["LSPIN"] = replace(wanted["LSPIN"], space=({"lam": 1.0},), keep_all=False)
