@@ -195,7 +195,7 @@ def ungated_models(random_state: int | None = 0) -> dict[str, Contender]:
         ),
         "TabM": Contender(
             TabMClassifier(random_state=random_state),
-            ({"n_steps": 100}, {"n_steps": 250}),
+            ({"n_steps": 150}, {"n_steps": 300}),
             "32 networks that share most of their weights; small ones and two settings only, "
             "so that a fit takes seconds",
         ),
