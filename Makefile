@@ -66,6 +66,7 @@ bench: $(READY) build/bench/.ready
 	PYTHONPATH=build/bench $(VENV) -W ignore benchmarks/run.py
 
 build/bench/.ready: benchmarks/requirements.txt
+	rm -rf build/bench
 	$(VENV) -m pip install --quiet --no-deps --target build/bench --upgrade -r benchmarks/requirements.txt
 	@touch $@
 

@@ -150,7 +150,7 @@ def test_type_checkers_see_what_the_package_exports():
 def test_what_binder_leaves_out_no_chapter_needs():
     left_out = (ROOT / "requirements.txt").read_text().split("\n# checks")[1]
     assert "nbval==" in left_out
-    names = {"shap", "captum", "pytest", "selenium", "bs4", "yaml", "numba"}
+    names = {"shap", "captum", "pytest", "selenium", "bs4", "yaml", "numba", "tabm", "pytabkit"}
     for path in (ROOT / "book" / "scripts").glob("*.py"):
         assert not names & set(re.findall(r"(?m)^(?:from|import) (\w+)", path.read_text())), path
 

@@ -2,8 +2,9 @@
 
 ``scores`` are pure functions; ``cross_validation`` scores several models on the same folds, and
 ``nested`` lets each choose its settings on training donors first; ``rivals`` are LSPIN and the
-models it is compared with, with the settings each may choose from; ``comparison`` says who is
-ahead, and how sure that is.
+models it is compared with, with the settings each may choose from, of which ``tabm`` and
+``realmlp`` are put behind scikit-learn's interface here; ``comparison`` says who is ahead, and how
+sure that is.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ from lspin.evaluate.nested import (
     NestedScores,
     nested_cross_validate,
 )
+from lspin.evaluate.realmlp import RealMLPClassifier
 from lspin.evaluate.rivals import (
     CANDIDATE_BUDGETS,
     CANDIDATE_LAMS,
@@ -49,6 +51,7 @@ from lspin.evaluate.scores import (
     expected_calibration_error,
     score,
 )
+from lspin.evaluate.tabm import TabMClassifier
 
 __all__ = [
     "BEST",
@@ -66,6 +69,8 @@ __all__ = [
     "Contender",
     "Estimate",
     "NestedScores",
+    "RealMLPClassifier",
+    "TabMClassifier",
     "ahead",
     "chosen_by",
     "compare",

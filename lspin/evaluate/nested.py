@@ -368,19 +368,25 @@ def nested_cross_validate(
 def _key(model: Contender, *data: Any) -> str:
     """Identify a search: data, settings, and what decides how the contender is trained."""
     estimator = model.estimator
-    library = type(estimator).__module__.partition(".")[0]
-    package = {"lightgbm": "lightgbm", "interpret": "interpret-core", "lspin": "torch"}
-    parameters = sorted((name, repr(v)) for name, v in estimator.get_params().items())
+    name = type(estimator).__qualname__
+    libraries = {
+        "LGBMClassifier": ["lightgbm"],
+        "ExplainableBoostingClassifier": ["interpret-core"],
+        "LSPINClassifier": ["torch"],
+        "TabMClassifier": ["torch", "tabm"],
+        "RealMLPClassifier": ["torch", "pytabkit"],
+    }
+    parameters = sorted((key, repr(v)) for key, v in estimator.get_params().items())
     return fingerprint(
         *data,
         INNER_FOLDS,
-        type(estimator).__qualname__,
+        name,
         parameters,
-        DEFAULT if library == "lspin" else None,
+        DEFAULT if name == "LSPINClassifier" else None,
         model.space,
         model.inner,
         model.keep_all,
-        packages=("numpy", "scikit-learn", package.get(library, "scikit-learn")),
+        packages=("numpy", "scikit-learn", *libraries.get(name, [])),
     )
 
 

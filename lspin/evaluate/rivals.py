@@ -27,6 +27,8 @@ from sklearn.multiclass import OneVsRestClassifier
 from sklearn.neural_network import MLPClassifier
 from sklearn.svm import SVC
 
+from lspin.evaluate.realmlp import RealMLPClassifier
+from lspin.evaluate.tabm import TabMClassifier
 from lspin.model.estimator import LSPINClassifier
 
 CANDIDATE_LAMS = (2.0, 1.0, 0.5, 0.0)
@@ -157,7 +159,8 @@ def ungated_models(random_state: int | None = 0) -> dict[str, Contender]:
     >>> models["LightGBM"].note
     'boosted trees, grown leaf by leaf'
     """
-    # Both take about a second to import, and no chapter needs them.
+    # Both take about a second to import, and no chapter needs them. TabM and RealMLP import their
+    # libraries when they are fitted.
     from interpret.glassbox import ExplainableBoostingClassifier
     from lightgbm import LGBMClassifier
 
@@ -190,6 +193,18 @@ def ungated_models(random_state: int | None = 0) -> dict[str, Contender]:
             "a sum of one boosted curve per feature; two settings only, because a fit is slow "
             "and early stopping makes the rest of its settings matter little",
         ),
+        "TabM": Contender(
+            TabMClassifier(random_state=random_state),
+            ({"n_steps": 150}, {"n_steps": 300}),
+            "32 networks that share most of their weights; small ones and two settings only, "
+            "so that a fit takes seconds",
+        ),
+        "RealMLP": Contender(
+            RealMLPClassifier(random_state=random_state),
+            ({"n_epochs": 64}, {"n_epochs": 128}),
+            "a neural network with settings found on many other tables; two numbers of epochs "
+            "only, at most half of the authors' 256, because a fit is slow",
+        ),
     }
 
 
@@ -213,7 +228,7 @@ def contenders(
     --------
     >>> from lspin.evaluate import contenders
     >>> len(contenders()), list(contenders(names=["RBF-SVM"]))
-    (12, ['RBF-SVM'])
+    (14, ['RBF-SVM'])
     """
     models = {**gated_models(random_state), **_of_scikit_learn(random_state)}
     if names is None or set(names) - set(models):

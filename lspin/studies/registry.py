@@ -43,7 +43,7 @@ class Study:
     repeats : int
         How often it is repeated unless told otherwise (``n_repeats``); 0 if it has no repeats.
     needs : tuple of str
-        Modules that must be installed.
+        Modules that must be installed, besides those of its models.
 
     Examples
     --------
@@ -87,9 +87,15 @@ def _explained(*, memory: Memory | None, verbose: int) -> dict[str, Any]:
 _CONTENDERS = (
     *("LSPIN", "LLSPIN", "STG", "logistic regression", "sparse logistic regression", "RBF-SVM"),
     *("random forest", "extra trees", "histogram gradient boosting", "MLP", "LightGBM"),
-    "explainable boosting",
+    *("explainable boosting", "TabM", "RealMLP"),
 )
-_RIVALS = ("lightgbm", "interpret")
+_LIBRARIES = {
+    "LightGBM": "lightgbm",
+    "explainable boosting": "interpret",
+    "TabM": "tabm",
+    "RealMLP": "pytabkit",
+}
+"""Modules that a model needs."""
 
 STUDIES: dict[str, Study] = {
     "paper": Study(
@@ -97,14 +103,12 @@ STUDIES: dict[str, Study] = {
         partial(_scored, paper_tables),
         models=_CONTENDERS,
         repeats=3,
-        needs=_RIVALS,
     ),
     "positive": Study(
         "the features released by the Allen Institute, cohort positive",
         partial(_scored, partial(cohort_tables, "positive")),
         models=_CONTENDERS,
         repeats=3,
-        needs=_RIVALS,
     ),
     "waveform": Study(
         "cells with a recorded spike: released features, with its waveform and without",
@@ -182,9 +186,12 @@ def check_study(
             raise ValueError(f"There must be at least one repeat, got {n_repeats}.")
     elif n_repeats is not None:
         raise ValueError(f"{name} has no repeats.")
-    if missing := [module for module in study.needs if find_spec(module) is None]:
+    chosen = options.get("models", [])
+    needs = [*study.needs, *(_LIBRARIES[model] for model in chosen if model in _LIBRARIES)]
+    if missing := [module for module in needs if find_spec(module) is None]:
         raise ImportError(
-            f"{name} needs {' and '.join(missing)}; see CONTRIBUTING for the whole environment."
+            f"{name} needs {' and '.join(missing)}; see CONTRIBUTING for the whole environment, "
+            "or let `make results` run it."
         )
     return options
 

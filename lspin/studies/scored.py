@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from importlib.util import find_spec
 from typing import Any
 
 import pandas as pd
@@ -25,6 +26,8 @@ N_COMPONENTS = 10
 """Principal components that stand for a spike's waveform."""
 
 _PACKAGES = ("numpy", "pandas", "scikit-learn", "torch", "lightgbm", "interpret-core", "lspin")
+_MORE_RIVALS = ("tabm", "pytabkit")
+"""Installed only where they are compared with."""
 
 
 Table = tuple[Cells, BaseEstimator]
@@ -96,7 +99,7 @@ def evaluate(
         "models": list(spaces),
         "search_spaces": spaces,
         "seeds": list(range(n_repeats)),
-        "versions": versions(*_PACKAGES),
+        "versions": versions(*_PACKAGES, *filter(find_spec, _MORE_RIVALS)),
         "wall_time_s": round(sum(nested.wall_time_s for nested in done.values()), 1),
         "compute_time_s": round(sum(nested.compute_time_s for nested in done.values()), 1),
         "tables": {

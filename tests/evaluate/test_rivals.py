@@ -1,9 +1,14 @@
 """The rivals: they learn, give probabilities, and take every setting of their space."""
 
+import logging
+import subprocess
+import sys
 import warnings
 
 import numpy as np
+import pandas as pd
 import pytest
+import torch
 from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
 
@@ -12,6 +17,7 @@ from lspin.data import donor_folds
 from lspin.evaluate import (
     CANDIDATE_BUDGETS,
     CANDIDATE_LAMS,
+    TabMClassifier,
     contenders,
     describe,
     gated_models,
@@ -30,7 +36,17 @@ NAMES = [
     "MLP",
     "LightGBM",
     "explainable boosting",
+    "TabM",
+    "RealMLP",
 ]
+SLOW = {"explainable boosting", "TabM", "RealMLP"}  # have fewer settings
+
+
+def needs(name):
+    """Skip a test of a rival whose library is only installed for `make results`."""
+    if library := {"TabM": "tabm", "RealMLP": "pytabkit"}.get(name):
+        reason = f"needs {library}: `make results` installs it into build/bench, for PYTHONPATH"
+        pytest.importorskip(library, reason=reason)
 
 
 def quick(model):
@@ -66,6 +82,7 @@ def test_no_rival_is_missing():
 
 @pytest.mark.parametrize("name", NAMES)
 def test_every_rival_learns_the_twin_and_gives_probabilities(name, few_cells):
+    needs(name)
     x_train, y_train, x_test, y_test = few_cells
 
     def fresh():
@@ -87,9 +104,10 @@ def test_every_rival_learns_the_twin_and_gives_probabilities(name, few_cells):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_every_setting_makes_another_model(name, many_cells):
+    needs(name)
     x_train, y_train, x_test, _ = many_cells
     model = ungated_models()[name]
-    assert len(model.space) >= (2 if name == "explainable boosting" else 4)
+    assert len(model.space) >= (2 if name in SLOW else 4)
     few = quick(model.estimator)
     answers = []
     for setting in model.space:
@@ -99,6 +117,62 @@ def test_every_setting_makes_another_model(name, many_cells):
             answers.append(fitted.fit(x_train, y_train).predict_proba(x_test))
     for i, one in enumerate(answers):
         assert all(np.abs(one - other).max() > 1e-6 for other in answers[:i]), model.settings()[i]
+
+
+@pytest.mark.parametrize("name", ["TabM", "RealMLP"])
+def test_a_network_of_others_leaves_torch_as_it_was_and_is_silent(name, few_cells, caplog, recwarn):
+    needs(name)
+    x_train, y_train, x_test, _ = few_cells
+    short = {"TabM": {"n_steps": 3}, "RealMLP": {"n_epochs": 2}}[name]
+    model = ungated_models()[name].estimator.set_params(**short)
+    state = torch.get_rng_state()
+    level = logging.getLogger("pytorch_lightning").level
+    with torch.no_grad():
+        model.fit(x_train, y_train).predict(x_test)
+        assert not torch.is_grad_enabled()
+    assert torch.equal(torch.get_rng_state(), state)
+    assert logging.getLogger("pytorch_lightning").level == level
+    assert not caplog.records and not recwarn.list
+
+
+@pytest.mark.parametrize("name", ["TabM", "RealMLP"])
+def test_a_network_of_others_takes_what_a_table_may_hold(name, few_cells):
+    needs(name)
+    x_train, y_train, x_test, _ = few_cells
+    model = clone(ungated_models(0)[name].estimator)
+    # a constant, yes or no, and as few rows as there are in a small table
+    some = y_train.groupby(y_train).head(6).index
+    flags = {"constant": 1.0, "flag": np.arange(len(some)) % 2}
+    odd = pd.DataFrame(np.asarray(x_train), index=y_train.index).loc[some].assign(**flags)
+    odd.columns = odd.columns.astype(str)
+    model.fit(odd, y_train[some])
+    assert model.score(odd, y_train[some]) > 0.9
+    assert list(model.classes_) == sorted(set(y_train))
+    # a cell's answer does not depend on the cells beside it
+    np.testing.assert_allclose(
+        model.predict_proba(odd)[:3], model.predict_proba(odd.iloc[:3]), atol=1e-5
+    )
+
+
+def test_tabm_is_the_mean_of_networks_that_learned_apart(few_cells):
+    needs("TabM")
+    x_train, y_train, x_test, _ = few_cells
+    model = TabMClassifier(n_steps=20, random_state=0).fit(x_train, y_train)
+    with torch.no_grad():
+        logits = model.network_(torch.tensor(np.asarray(x_test, dtype=np.float32)))
+    assert logits.shape == (len(x_test), 32, 5)
+    assert logits.std(dim=1).min() > 0
+    np.testing.assert_allclose(
+        model.predict_proba(x_test), logits.softmax(dim=2).mean(dim=1), atol=1e-6
+    )
+
+
+def test_no_library_of_a_rival_is_imported_before_it_is_fitted():
+    code = (
+        "import sys; from lspin.evaluate import contenders; contenders(); "
+        "sys.exit(bool({'tabm', 'rtdl_num_embeddings', 'pytabkit'} & set(sys.modules)))"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 def test_the_quick_baselines_are_a_part_of_the_rivals():

@@ -131,6 +131,9 @@ def test_a_missing_library_is_named(monkeypatch):
     monkeypatch.setattr("lspin.studies.registry.find_spec", lambda name: None)
     with pytest.raises(ImportError, match="explanations needs shap and captum"):
         check_study("explanations")
+    with pytest.raises(ImportError, match="paper needs tabm; .* `make results`"):
+        check_study("paper", models=["TabM", "LSPIN"])
+    assert check_study("paper", models=["LSPIN"])
 
 
 def test_the_registry_names_the_contenders():
