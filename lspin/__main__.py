@@ -128,7 +128,7 @@ def _evaluate(
     import pooch
     from joblib import Memory
 
-    from lspin.evaluate import named_by_rule, summary
+    from lspin.evaluate import summary
     from lspin.studies import (
         STUDIES,
         check_output,
@@ -156,7 +156,7 @@ def _evaluate(
     tables, about = read_results(output)
     print(about["study"], about["protocol"], sep="\n")
     if "models" in options:
-        for table, part in named_by_rule(tables["scores"]).groupby("table", sort=False):
+        for table, part in tables["scores"].groupby("table", sort=False):
             print(f"\n{table}. {about['cells'][table]['banner']}")
             print(summary(part).round(3).to_string())
     print(f"\n{about['wall_time_s']} s of wall time")
@@ -165,15 +165,15 @@ def _evaluate(
 def _explain(specimen_id: int, cohort: str | None, figure: Path | None) -> None:
     from lspin.evaluate import FEW
     from lspin.explain.held_out import without_donor_of
+    from lspin.model import LSPINClassifier
     from lspin.show.card import make_card, plot_card
-    from lspin.studies import examined
 
     if figure is not None:
         _check_figure(figure)
     cells = load_cells(cohort=cohort)
     if specimen_id not in cells.X.index:
         raise ValueError(_unknown_cell(specimen_id, cells))
-    held = without_donor_of(cells, specimen_id, examined()[FEW].set_params(verbose=1))
+    held = without_donor_of(cells, specimen_id, LSPINClassifier(max_open=FEW, verbose=1))
     spikes = None
     if cells.is_synthetic or paper.has_spikes(data_dir(), "mouse"):  # never wait for a download
         spikes = load_spikes("twin" if cells.is_synthetic else "paper")

@@ -10,22 +10,15 @@ sure that is.
 from __future__ import annotations
 
 from lspin.evaluate.comparison import (
-    BEST,
-    EACH,
-    FEW,
     METRICS,
-    ONE_STANDARD_ERROR,
     ahead,
-    chosen_by,
     compare,
     intervals,
-    named_by_rule,
     overview,
     summary,
 )
 from lspin.evaluate.cross_validation import cross_validate, fit_grouped, in_processes, open_gates
 from lspin.evaluate.nested import (
-    FEW_GATES,
     INNER_FOLDS,
     OUTER_FOLDS,
     NestedScores,
@@ -33,8 +26,8 @@ from lspin.evaluate.nested import (
 )
 from lspin.evaluate.realmlp import RealMLPClassifier
 from lspin.evaluate.rivals import (
-    CANDIDATE_BUDGETS,
-    CANDIDATE_LAMS,
+    FEW,
+    LIMITS,
     QUICK,
     Contender,
     contenders,
@@ -54,16 +47,11 @@ from lspin.evaluate.scores import (
 from lspin.evaluate.tabm import TabMClassifier
 
 __all__ = [
-    "BEST",
-    "CANDIDATE_BUDGETS",
-    "CANDIDATE_LAMS",
-    "EACH",
     "FEW",
-    "FEW_GATES",
     "INNER_FOLDS",
+    "LIMITS",
     "METRICS",
     "N_BINS",
-    "ONE_STANDARD_ERROR",
     "OUTER_FOLDS",
     "QUICK",
     "Contender",
@@ -72,7 +60,6 @@ __all__ = [
     "RealMLPClassifier",
     "TabMClassifier",
     "ahead",
-    "chosen_by",
     "compare",
     "contenders",
     "corrected_t_test",
@@ -84,7 +71,6 @@ __all__ = [
     "gated_models",
     "in_processes",
     "intervals",
-    "named_by_rule",
     "nested_cross_validate",
     "open_gates",
     "overview",

@@ -62,8 +62,8 @@ def cross_validate(
     -------
     scores : DataFrame
         A row per model and fold: accuracy, macro_f1, for models with gates the median
-        number of open gates per cell (open_gates: of one member; open_gates_union: of the
-        whole ensemble), and the cells trained and tested on (n_train, n_test).
+        number of open gates per cell (open_gates), and the cells trained and tested on
+        (n_train, n_test).
     predictions : dict of str to Series, shape (n,)
         Each model's prediction for every cell, made when its donor was held out.
 
@@ -195,7 +195,7 @@ def fit_grouped(pipeline: Pipeline, X: pd.DataFrame, y: pd.Series, donors: pd.Se
 
 
 def open_gates(pipeline: Pipeline, X: pd.DataFrame) -> dict[str, float]:
-    """Count open gates per cell with `count_open`.
+    """Count the open gates of a cell with `count_open`.
 
     Parameters
     ----------
@@ -207,7 +207,7 @@ def open_gates(pipeline: Pipeline, X: pd.DataFrame) -> dict[str, float]:
     Returns
     -------
     dict
-        As `count_open`; empty for a model without gates.
+        ``open_gates``, the median over cells; empty for a model without gates.
 
     Examples
     --------
@@ -218,11 +218,12 @@ def open_gates(pipeline: Pipeline, X: pd.DataFrame) -> dict[str, float]:
     >>> from lspin.features import model_inputs
     >>> cells = load_cells("twin")
     >>> few = cells.select(cells.X.index[::10])
-    >>> pipeline = make_pipeline(model_inputs(few.X), LSPINClassifier(n_members=2, n_steps=20))
-    >>> list(open_gates(pipeline.fit(few.X, few.y), few.X))
-    ['open_gates', 'open_gates_union']
+    >>> model = LSPINClassifier(max_open=5, n_members=2, n_steps=20, random_state=0)
+    >>> pipeline = make_pipeline(model_inputs(few.X), model)
+    >>> open_gates(pipeline.fit(few.X, few.y), few.X)
+    {'open_gates': 5.0}
     """
     model = pipeline[-1]
-    if not hasattr(model, "member_gates"):
+    if not hasattr(model, "gates"):
         return {}
-    return count_open(model.member_gates(pipeline[:-1].transform(X)))
+    return {"open_gates": count_open(model.gates(pipeline[:-1].transform(X)))}

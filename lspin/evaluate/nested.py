@@ -23,20 +23,16 @@ from sklearn.pipeline import make_pipeline
 
 from lspin.data.folds import donor_folds
 from lspin.data.tables import aligned
-from lspin.evaluate.comparison import BEST, EACH, FEW, ONE_STANDARD_ERROR
 from lspin.evaluate.cross_validation import fit_grouped, in_processes, open_gates
 from lspin.evaluate.rivals import Contender
 from lspin.evaluate.scores import expected_calibration_error, score
 from lspin.model.cache import fingerprint, recorded
-from lspin.model.recipe import DEFAULT
-from lspin.model.selection import of_every_class, one_standard_error
+from lspin.model.recipe import DENSE, ONE_MASK
+from lspin.model.selection import of_every_class
 
 OUTER_FOLDS = 5
 
 INNER_FOLDS = 3
-
-FEW_GATES = 5
-"""Open gates per cell and network, in the median, that a setting chosen by `FEW` may have."""
 
 
 @dataclass(frozen=True)
@@ -67,23 +63,16 @@ class Search:
 
     Attributes
     ----------
-    pooled_f1 : ndarray, shape (n_settings,)
-        Macro F1 of each setting over all inner validation cells.
-    fold_f1 : ndarray, shape (n_settings, INNER_FOLDS)
-        The same, per inner fold.
-    inner_open : ndarray, shape (n_settings,)
-        Open gates per cell and member, median over inner validation cells and then over inner
-        folds; NaN for a model without gates.
-    refits : dict of int to Refit
-        By position in the space: the best setting, or all.
+    best : int
+        Position in the space of the setting that it chose.
+    refit : Refit
+        With that setting.
     started, ended : float
         Seconds since the epoch.
     """
 
-    pooled_f1: np.ndarray
-    fold_f1: np.ndarray
-    inner_open: np.ndarray
-    refits: dict[int, Refit]
+    best: int
+    refit: Refit
     started: float
     ended: float
 
@@ -101,9 +90,8 @@ def search(
     """Let a contender choose its setting on the training cells, then test it.
 
     Settings are scored on `INNER_FOLDS` donor-grouped folds of the training cells, the same for
-    every contender (with its ``inner`` parameters, if it has any). The best one (macro F1 of the
-    pooled predictions, the first of equals) is fitted on all training cells and predicts the test
-    cells; so is every other if the contender says ``keep_all``.
+    every contender. The best one (macro F1 of the pooled predictions, the first of equals) is
+    fitted on all training cells and predicts the test cells.
 
     Parameters
     ----------
@@ -125,23 +113,18 @@ def search(
     Search
     """
     started = time.time()
-    inner = donor_folds(y.iloc[train], donors.iloc[train], INNER_FOLDS, random_state)
-    predicted = np.empty((len(model.space), len(train)), dtype=object)
-    fold_f1 = np.empty((len(model.space), INNER_FOLDS))
-    n_open = np.full(fold_f1.shape, np.nan)
-    for k, (fit, valid) in enumerate(inner):
-        for i, refit in _refits(
-            model, inputs, X, y, donors, train[fit], train[valid], overrides=model.inner
-        ):
-            predicted[i, valid] = refit.predicted
-            fold_f1[i, k] = _macro_f1(y.iloc[train[valid]], refit.predicted)
-            n_open[i, k] = refit.open_gates.get("open_gates", np.nan)
-    pooled_f1 = np.array([_macro_f1(y.iloc[train], row) for row in predicted])
-    wanted = None if model.keep_all else [int(pooled_f1.argmax())]
-    refits = dict(_refits(model, inputs, X, y, donors, train, test, wanted))
-    return Search(
-        pooled_f1, fold_f1, np.median(n_open, axis=1), refits, started, max(started, time.time())
-    )
+    best = 0
+    if len(model.space) > 1:
+        inner = donor_folds(y.iloc[train], donors.iloc[train], INNER_FOLDS, random_state)
+        predicted = np.empty((len(model.space), len(train)), dtype=object)
+        for fit, valid in inner:
+            settings = range(len(model.space))
+            parts = _refits(model, inputs, X, y, donors, train[fit], train[valid], settings)
+            for i, refit in zip(settings, parts, strict=True):
+                predicted[i, valid] = refit.predicted
+        best = int(np.argmax([_macro_f1(y.iloc[train], row) for row in predicted]))
+    (refit,) = _refits(model, inputs, X, y, donors, train, test, [best])
+    return Search(best, refit, started, max(started, time.time()))
 
 
 def _refits(
@@ -152,65 +135,27 @@ def _refits(
     donors: pd.Series,
     train: np.ndarray,
     test: np.ndarray,
-    wanted: Iterable[int] | None = None,
-    overrides: Mapping[str, Any] | None = None,
-) -> Iterator[tuple[int, Refit]]:
-    """Fit the wanted settings (all by default) on some cells and predict others."""
+    wanted: Iterable[int],
+) -> Iterator[Refit]:
+    """Fit the wanted settings on some cells and predict others."""
     inputs = clone(inputs).fit(X.iloc[train])
     x_train, x_test = inputs.transform(X.iloc[train]), inputs.transform(X.iloc[test])
-    for i in range(len(model.space)) if wanted is None else wanted:
-        fitted = clone(model.estimator).set_params(**model.space[i], **(overrides or {}))
+    for i in wanted:
+        fitted = clone(model.estimator).set_params(**model.space[i])
         pipeline = make_pipeline("passthrough", fitted)  # the inputs are ready
         started = time.perf_counter()
         fit_grouped(pipeline, x_train, y.iloc[train], donors.iloc[train])
         fit_s = time.perf_counter() - started
-        yield (
-            i,
-            Refit(
-                pipeline.predict(x_test),
-                of_every_class(pipeline.predict_proba(x_test), pipeline.classes_, np.unique(y)),
-                open_gates(pipeline, x_test),
-                fit_s,
-            ),
+        yield Refit(
+            pipeline.predict(x_test),
+            of_every_class(pipeline.predict_proba(x_test), pipeline.classes_, np.unique(y)),
+            open_gates(pipeline, x_test),
+            fit_s,
         )
 
 
 def _macro_f1(truth: pd.Series, predicted: np.ndarray) -> float:
     return f1_score(truth.tolist(), predicted.tolist(), average="macro")
-
-
-def chosen_settings(model: Contender, found: Search) -> list[tuple[str, int]]:
-    """Return the rows that a search is recorded as: a rule, and the setting it takes.
-
-    Parameters
-    ----------
-    model : Contender
-        The contender.
-    found : Search
-        Its search.
-
-    Returns
-    -------
-    list of (rule, position in ``model.space``)
-        `BEST` is the setting of best inner macro F1. If the contender keeps all: also `FEW`, the
-        best among those whose inner median of open gates is at most `FEW_GATES`;
-        `ONE_STANDARD_ERROR`, the lambda of the rule `lspin.model.one_standard_error` (among
-        settings without a budget); and `EACH` setting.
-    """
-    best = int(found.pooled_f1.argmax())
-    if not model.keep_all:
-        return [(BEST, best)]
-    few = np.flatnonzero(found.inner_open <= FEW_GATES)
-    # If no setting closes so many gates, the simplest comes nearest.
-    sparse = int(few[found.pooled_f1[few].argmax()]) if len(few) else 0
-    position = {s["lam"]: i for i, s in enumerate(model.space) if "max_open" not in s}
-    by_rule = one_standard_error({lam: found.fold_f1[i] for lam, i in position.items()})
-    return [
-        (BEST, best),
-        (FEW, sparse),
-        (ONE_STANDARD_ERROR, position[by_rule]),
-        *((EACH, i) for i in range(len(model.space))),
-    ]
 
 
 @dataclass(frozen=True)
@@ -220,12 +165,11 @@ class NestedScores:
     Attributes
     ----------
     scores : DataFrame
-        A row per model, rule, repeat and outer fold: the lambda and the budget that the rule took
-        (lam, max_open; of models that have them), the scores of `lspin.evaluate.score`, the open
+        A row per model, repeat and outer fold: the scores of `lspin.evaluate.score`, the open
         gates where there are gates, the setting in words, the seconds of its fit (fit_s) and of
         the whole search with all its fits (search_s), and the cells trained and tested on.
     calibration : DataFrame
-        A row per model, rule and repeat: calibration error of the pooled predictions of all cells.
+        A row per model and repeat: calibration error of the pooled predictions of all cells.
         That of a single fold is larger because it has fewer cells.
     compute_time_s : float
         Seconds of all searches together, whenever they ran.
@@ -327,35 +271,24 @@ def nested_cross_validate(
     searches = in_processes(tasks, "nested cross-validation", verbose)
     for found, (repeat, fold, name, model, train, test) in zip(searches, places, strict=True):
         times.append((found.started, found.ended))
-        for rule, i in chosen_settings(model, found):
-            refit, setting = found.refits[i], model.space[i]
-            who = {
-                "model": name,
-                "rule": rule,
-                "lam": setting.get("lam"),
-                "max_open": setting.get("max_open"),
-            }
-            row = {
-                **who,
-                "repeat": repeat,
-                "fold": fold,
-                **score(y.iloc[test], refit.predicted, refit.proba, classes),
-                **refit.open_gates,
-                "setting": model.settings()[i],
-                "fit_s": refit.fit_s,
-                "search_s": found.ended - found.started,
-                "n_train": len(train),
-                "n_test": len(test),
-            }
-            rows.append(row)
-            # What a rule chooses may differ from fold to fold; each setting is one by itself.
-            whose = (*who.values(), repeat) if rule == EACH else (name, rule, None, None, repeat)
-            pooled = proba.setdefault(whose, np.empty((len(y), len(classes))))
-            pooled[test] = refit.proba
-    names = ("model", "rule", "lam", "max_open", "repeat")
+        row = {
+            "model": name,
+            "repeat": repeat,
+            "fold": fold,
+            **score(y.iloc[test], found.refit.predicted, found.refit.proba, classes),
+            **found.refit.open_gates,
+            "setting": model.settings()[found.best],
+            "fit_s": found.refit.fit_s,
+            "search_s": found.ended - found.started,
+            "n_train": len(train),
+            "n_test": len(test),
+        }
+        rows.append(row)
+        pooled = proba.setdefault((name, repeat), np.empty((len(y), len(classes))))
+        pooled[test] = found.refit.proba
     calibration = [
-        {**dict(zip(names, key, strict=True)), "ece": expected_calibration_error(y, p, classes)}
-        for key, p in proba.items()
+        {"model": name, "repeat": repeat, "ece": expected_calibration_error(y, p, classes)}
+        for (name, repeat), p in proba.items()
     ]
     return NestedScores(
         pd.DataFrame(rows),
@@ -382,10 +315,8 @@ def _key(model: Contender, *data: Any) -> str:
         INNER_FOLDS,
         name,
         parameters,
-        DEFAULT if name == "LSPINClassifier" else None,
+        (DENSE, ONE_MASK) if name == "LSPINClassifier" else None,
         model.space,
-        model.inner,
-        model.keep_all,
         packages=("numpy", "scikit-learn", *libraries.get(name, [])),
     )
 

@@ -10,7 +10,7 @@ several are fitted at once instead.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import product
 from typing import Any
 
@@ -31,15 +31,11 @@ from lspin.evaluate.realmlp import RealMLPClassifier
 from lspin.evaluate.tabm import TabMClassifier
 from lspin.model.estimator import LSPINClassifier
 
-CANDIDATE_LAMS = (2.0, 1.0, 0.5, 0.0)
-"""The lambdas LSPIN may choose from: the more gates are closed, the simpler."""
+LIMITS = (3, 5, 8, 12)
+"""Budgets of open gates that LSPIN is scored with, beside no limit."""
 
-CANDIDATE_BUDGETS = (5, 10)
-"""Budgets of open gates that LSPIN may choose from."""
-
-N_MEMBERS, N_INNER = 16, 8
-"""Networks in an ensemble of the full protocol, twice the default, and in one of its inner folds,
-where settings are only compared."""
+FEW = 5
+"""The budget that its relatives are given: STG and LLSPIN."""
 
 QUICK = (
     "logistic regression",
@@ -60,13 +56,10 @@ class Contender:
     estimator : classifier
         Unfitted, with settings that are reasonable if nothing is tuned.
     space : tuple of dict
-        Settings to choose from, simplest first: parameters of `estimator` and their values.
+        Settings to choose from, simplest first: parameters of `estimator` and their values. One
+        empty dict where there is nothing to choose.
     note : str
         What kind of model this is, and what limits its settings.
-    keep_all : bool
-        Record every setting, besides the chosen ones: LSPIN's scores along lambda.
-    inner : dict
-        Parameters of `estimator` in inner folds, where settings are only compared.
 
     Examples
     --------
@@ -79,19 +72,20 @@ class Contender:
     estimator: ClassifierMixin
     space: tuple[dict[str, Any], ...]
     note: str
-    keep_all: bool = False
-    inner: dict[str, Any] = field(default_factory=dict)
 
     def settings(self) -> list[str]:
         """Return the settings in words, such as ``"C=3, gamma=0.01"``."""
         return [
             ", ".join(f"{name.rpartition('__')[2]}={value}" for name, value in setting.items())
+            or "nothing to set"
             for setting in self.space
         ]
 
 
 def gated_models(random_state: int | None = 0) -> dict[str, Contender]:
-    """Return LSPIN and its two relatives, made by switches of the same network.
+    """Return LSPIN, without a limit and with several, and its two relatives.
+
+    None of them has anything to choose: a limit is what a reader asks for.
 
     Parameters
     ----------
@@ -101,43 +95,34 @@ def gated_models(random_state: int | None = 0) -> dict[str, Contender]:
     Returns
     -------
     dict of str to Contender
-        "LSPIN"; "STG", whose gates are the same for all cells; and "LLSPIN", whose predictor
-        is linear.
+        "LSPIN"; "LSPIN, 5 gates" and so on, for each of `LIMITS`; with `FEW` gates also "STG",
+        whose gates are the same for all cells, and "LLSPIN", whose predictor is linear.
 
     Examples
     --------
     >>> from lspin.evaluate import gated_models
-    >>> list(gated_models())
-    ['LSPIN', 'LLSPIN', 'STG']
+    >>> list(gated_models())[:3]
+    ['LSPIN', 'LSPIN, 3 gates', 'LSPIN, 5 gates']
     """
-    budgets = tuple({"lam": 0.0, "max_open": k} for k in CANDIDATE_BUDGETS)
-    prices = tuple({"lam": lam} for lam in CANDIDATE_LAMS)
-    few = ({"lam": 2.0}, {"lam": 0.5})  # each setting costs four ensembles per outer fold
-    inner = {"n_members": N_INNER}
-
-    model = LSPINClassifier(n_members=N_MEMBERS, random_state=random_state)
-    linear, everywhere = clone(model), clone(model)
-    return {
-        "LSPIN": Contender(
-            model,
-            budgets + prices,
-            "local gates, then a small network",
-            keep_all=True,
-            inner=inner,
-        ),
-        "LLSPIN": Contender(
-            linear.set_params(predictor="linear"),
-            few,
-            "local gates, then a linear predictor",
-            inner=inner,
-        ),
-        "STG": Contender(
-            everywhere.set_params(gating="global"),
-            few,
-            "the same gates for every cell, then a small network",
-            inner=inner,
-        ),
-    }
+    nothing: tuple[dict[str, Any], ...] = ({},)
+    free = LSPINClassifier(random_state=random_state)
+    models = {"LSPIN": Contender(free, nothing, "an ensemble that sees every measurement")}
+    for limit in LIMITS:
+        models[f"LSPIN, {limit} gates"] = Contender(
+            clone(free).set_params(max_open=limit),
+            nothing,
+            f"local gates, {limit} open on average, then small networks",
+        )
+    few = clone(free).set_params(max_open=FEW)
+    models[f"LLSPIN, {FEW} gates"] = Contender(
+        clone(few).set_params(predictor="linear"), nothing, "local gates, then linear predictors"
+    )
+    models[f"STG, {FEW} gates"] = Contender(
+        clone(few).set_params(gating="global"),
+        nothing,
+        "the same gates for every cell, then small networks",
+    )
+    return models
 
 
 def ungated_models(random_state: int | None = 0) -> dict[str, Contender]:
@@ -228,7 +213,7 @@ def contenders(
     --------
     >>> from lspin.evaluate import contenders
     >>> len(contenders()), list(contenders(names=["RBF-SVM"]))
-    (14, ['RBF-SVM'])
+    (18, ['RBF-SVM'])
     """
     models = {**gated_models(random_state), **_of_scikit_learn(random_state)}
     if names is None or set(names) - set(models):
@@ -274,8 +259,8 @@ def describe(models: Mapping[str, Contender]) -> pd.DataFrame:
     Examples
     --------
     >>> from lspin.evaluate import describe, gated_models
-    >>> describe(gated_models()).loc["STG", "settings"]
-    'lam=2.0; lam=0.5'
+    >>> describe(gated_models()).loc["LSPIN", "settings"]
+    'nothing to set'
     """
     rows = {
         name: {"what it is": model.note, "settings": "; ".join(model.settings())}

@@ -44,7 +44,7 @@ def fingerprints(held: Sequence[HeldOut]) -> pd.DataFrame:
     """
     classes = _common_classes(held)
     Z = pd.concat([h.Z for h in held])
-    is_open = np.concatenate([(h.member_gates > 0).mean(axis=0) for h in held])
+    is_open = np.concatenate([h.gates > 0 for h in held]).astype(float)
     effect = np.concatenate([h.effects for h in held])
     called = np.concatenate([h.called for h in held])
     donors = np.concatenate([h.cells.donors for h in held])

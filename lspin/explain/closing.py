@@ -11,7 +11,8 @@ import numpy as np
 import pandas as pd
 import torch
 
-from lspin.model.estimator import LSPINClassifier, pooled_probabilities
+from lspin.model.estimator import LSPINClassifier
+from lspin.model.gates import gate_values
 from lspin.model.threads import one_torch_thread
 
 
@@ -19,7 +20,7 @@ from lspin.model.threads import one_torch_thread
 def gated_probabilities(
     model: LSPINClassifier, Z: pd.DataFrame, keep: np.ndarray, *, regate: bool = False
 ) -> np.ndarray:
-    """Class probabilities with some gates closed by hand, in every member of the ensemble.
+    """Class probabilities with some gates closed by hand.
 
     Parameters
     ----------
@@ -51,11 +52,16 @@ def gated_probabilities(
     >>> gated_probabilities(model, Z, without_ri).shape
     (175, 5)
     """
-    gates = 1.0 if regate else model.member_gates(Z)
-    x = torch.tensor(Z.to_numpy() * gates * keep, device=model.device)
+    network = model.network_
+    x = torch.tensor(Z.to_numpy(dtype=float), device=model.device)
+    kept = torch.as_tensor(keep, device=model.device) * x
     with one_torch_thread():
-        logits = model.network_(x)[0] if regate else model.network_.predict_gated(x)
-    return pooled_probabilities(logits).cpu().numpy()
+        if regate:
+            logits = network(kept)[0]
+        else:
+            gates = gate_values(network.gate_locations(x.expand(network.n_models, *x.shape)))
+            logits = network.predict_gated(kept * gates)
+        return logits.mean(dim=0).softmax(dim=1).cpu().numpy()
 
 
 def effects(model: LSPINClassifier, Z: pd.DataFrame, *, regate: bool = False) -> np.ndarray:

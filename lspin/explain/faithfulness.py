@@ -18,7 +18,8 @@ from tqdm import tqdm
 
 from lspin.explain.closing import effects, gated_probabilities
 from lspin.explain.held_out import HeldOut
-from lspin.model.estimator import LSPINClassifier, pooled_probabilities
+from lspin.model.estimator import LSPINClassifier
+from lspin.model.gates import gate_values
 from lspin.model.threads import one_torch_thread
 
 Explainer = Callable[[HeldOut, bool, np.random.Generator], np.ndarray]
@@ -37,7 +38,7 @@ def _effect(held: HeldOut, regate: bool, rng: np.random.Generator) -> np.ndarray
 
 def _width(held: HeldOut, regate: bool, rng: np.random.Generator) -> np.ndarray:
     """How far the gate is open, and nothing else."""
-    return held.member_gates.mean(axis=0)
+    return held.gates
 
 
 def _chance(held: HeldOut, regate: bool, rng: np.random.Generator) -> np.ndarray:
@@ -76,19 +77,21 @@ def _integrated_gradients(held: HeldOut, regate: bool, rng: np.random.Generator)
 
     network, device = held.model.network_, held.model.device
 
-    def forward(keep: torch.Tensor, z: torch.Tensor, gates: torch.Tensor) -> torch.Tensor:
-        if regate:
-            logits = network(keep * z)[0]
+    def forward(keep: torch.Tensor, z: torch.Tensor) -> torch.Tensor:
+        kept = keep * z
+        if not regate:
+            with torch.no_grad():  # the gates stay as they are
+                mu = network.gate_locations(z.expand(network.n_models, *z.shape))
+            logits = network.predict_gated(kept * gate_values(mu))
         else:
-            logits = network.predict_gated((keep * z) * gates.transpose(0, 1))
-        return pooled_probabilities(logits)
+            logits = network(kept)[0]
+        return logits.mean(dim=0).softmax(dim=1)
 
-    z = torch.tensor(held.Z.to_numpy(), device=device)
-    gates = torch.tensor(held.member_gates.transpose(1, 0, 2), device=device)
+    z = torch.tensor(held.Z.to_numpy(dtype=float), device=device)
     winner = torch.tensor(held.winner, device=device)
     with one_torch_thread():
         found = IntegratedGradients(forward).attribute(
-            torch.ones_like(z), target=winner, additional_forward_args=(z, gates)
+            torch.ones_like(z), target=winner, additional_forward_args=(z,)
         )
     return found.detach().cpu().numpy()
 
@@ -119,7 +122,7 @@ def deletion_insertion(
     held : HeldOut
         A model, and n cells that it has not seen.
     contribution : ndarray, shape (n, d)
-        What comes first: the largest. Only gates that some member opened take part.
+        What comes first: the largest. Only open gates take part.
     regate : bool
         As in `lspin.explain.gated_probabilities`.
 
@@ -150,7 +153,7 @@ def deletion_insertion(
     >>> bool((deletion[:, 0] == insertion[:, -1]).all())
     True
     """
-    is_open = held.member_gates.any(axis=0)
+    is_open = held.gates > 0
     n, d = is_open.shape
     # Place of each gate in the order. Those that are closed come last and take no part.
     place = np.argsort(np.argsort(np.where(is_open, -contribution, np.inf), axis=1), axis=1)

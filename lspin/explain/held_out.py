@@ -100,9 +100,9 @@ class HeldOut:
         return self.inputs(self.seen.X)
 
     @cached_property
-    def member_gates(self) -> np.ndarray:
-        """Gates of the held-out cells, shape (n_members, n, d)."""
-        return self.model.member_gates(self.Z)
+    def gates(self) -> np.ndarray:
+        """Gates of the held-out cells, shape (n, d)."""
+        return self.model.gates(self.Z)
 
     @cached_property
     def probability(self) -> np.ndarray:

@@ -59,9 +59,8 @@ def leakage(held: Sequence[HeldOut], *, random_state: int = 0) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        A row per ``reader`` (``the model`` or ``a forest``), what it ``reads``, and ``of`` which
-        gates (``one network``, ``ensemble``): ``accuracy`` on held-out cells, with ``low`` and
-        ``high`` from `lspin.evaluate.donor_interval`.
+        A row per ``reader`` (``the model`` or ``a forest``) and what it ``reads``: ``accuracy`` on
+        held-out cells, with ``low`` and ``high`` from `lspin.evaluate.donor_interval`.
 
     References
     ----------
@@ -84,47 +83,45 @@ def leakage(held: Sequence[HeldOut], *, random_state: int = 0) -> pd.DataFrame:
     ['nothing (the largest class)', 'all values', 'gates alone']
     """
     rng = np.random.default_rng(random_state)
-    hits: dict[tuple[str, str, str], list[np.ndarray]] = {}
+    hits: dict[tuple[str, str], list[np.ndarray]] = {}
     for h in held:
         for key, hit in {**_swaps(h, rng), **_forests(h, rng)}.items():
             hits.setdefault(key, []).append(hit)
     donors = np.concatenate([h.cells.donors for h in held])
     rows = []
-    for (reader, reads, of), parts in hits.items():
+    for (reader, reads), parts in hits.items():
         mean, low, high = donor_interval(np.concatenate(parts), donors)
-        about = {"reader": reader, "reads": reads, "of": of}
+        about = {"reader": reader, "reads": reads}
         rows.append({**about, "accuracy": float(mean), "low": float(low), "high": float(high)})
     return pd.DataFrame(rows)
 
 
-def _swaps(h: HeldOut, rng: np.random.Generator) -> dict[tuple[str, str, str], np.ndarray]:
+def _swaps(h: HeldOut, rng: np.random.Generator) -> dict[tuple[str, str], np.ndarray]:
     """Feed the model with values and gates of different cells; return hits per cell."""
-    gates, z = h.member_gates, h.Z.to_numpy()
+    gates, z, network = h.gates, h.Z.to_numpy(), h.model.network_
     other = rng.permutation(len(z))
-    usual = h.model.member_gates(h.Z_seen).mean(axis=1, keepdims=True)
+    usual = h.model.gates(h.Z_seen).mean(axis=0)
     gated = {
         OWN: z * gates,
         OTHER_VALUES: z[other] * gates,
-        OTHER_GATES: z * gates[:, other],
+        OTHER_GATES: z * gates[other],
         MEAN_GATES: z * usual,
     }
     hits = {}
     truth = h.cells.y.to_numpy()
     for reads, x in gated.items():
         with torch.no_grad(), one_torch_thread():
-            logits = h.model.network_.predict_gated(torch.tensor(x, device=h.model.device))
-        answers = logits.argmax(dim=2).cpu().numpy()
-        hits["the model", reads, "one network"] = (h.model.classes_[answers] == truth).mean(axis=0)
-        answer = logits.mean(dim=0).argmax(dim=1).cpu().numpy()
-        hits["the model", reads, "ensemble"] = h.model.classes_[answer] == truth
+            gated_cells = torch.tensor(x, device=h.model.device).expand(network.n_models, *x.shape)
+            answer = network.predict_gated(gated_cells).mean(dim=0).argmax(dim=1).cpu().numpy()
+        hits["the model", reads] = h.model.classes_[answer] == truth
     return hits
 
 
-def _forests(h: HeldOut, rng: np.random.Generator) -> dict[tuple[str, str, str], np.ndarray]:
+def _forests(h: HeldOut, rng: np.random.Generator) -> dict[tuple[str, str], np.ndarray]:
     """Train forests on what the gates give away; return hits per held-out cell."""
     y, truth = h.seen.y.to_numpy(), h.cells.y.to_numpy()
     z_seen, z = h.Z_seen.to_numpy(), h.Z.to_numpy()
-    gates_seen, gates = h.model.member_gates(h.Z_seen), h.member_gates
+    gates_seen, gates = h.model.gates(h.Z_seen), h.gates
 
     def hits(X: np.ndarray, y: np.ndarray, X_held: np.ndarray) -> np.ndarray:
         forest = _forest(rng)
@@ -136,17 +133,13 @@ def _forests(h: HeldOut, rng: np.random.Generator) -> dict[tuple[str, str, str],
     blind.fit(many * (rng.random(many.shape) < rng.random((len(many), 1))), y_many)
 
     largest, everything = truth == h.seen.y.mode()[0], hits(z_seen, y, z)
-    found = {}
-    for of, g_seen, g in (
-        ("one network", gates_seen[0], gates[0]),
-        ("ensemble", gates_seen.mean(axis=0), gates.mean(axis=0)),
-    ):
-        found["a forest", NOTHING, of] = largest
-        found["a forest", ALL_VALUES, of] = everything
-        found["a forest", GATES_ALONE, of] = hits(g_seen, y, g)
-        found["a forest", SELECTED, of] = hits(z_seen * g_seen, y, z * g)
-        found["a forest", SELECTED_BLIND, of] = blind.predict(z * (g > 0)) == truth
-    return found
+    return {
+        ("a forest", NOTHING): largest,
+        ("a forest", ALL_VALUES): everything,
+        ("a forest", GATES_ALONE): hits(gates_seen, y, gates),
+        ("a forest", SELECTED): hits(z_seen * gates_seen, y, z * gates),
+        ("a forest", SELECTED_BLIND): blind.predict(z * (gates > 0)) == truth,
+    }
 
 
 def _forest(rng: np.random.Generator) -> RandomForestClassifier:

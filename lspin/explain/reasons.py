@@ -20,13 +20,12 @@ def explain_cells(held: HeldOut) -> tuple[pd.DataFrame, pd.DataFrame]:
     predictions : DataFrame, shape (n, 2 + n_classes)
         By ``specimen_id``: the true ``class``, the ``predicted`` one, and the
         probability of each class.
-    gates : DataFrame, shape (n * d, 5)
+    gates : DataFrame, shape (n * d, 4)
         By ``specimen_id`` and ``feature``:
 
         - ``value``, in the unit that `lspin.features.FEATURES` gives; NaN if not measured;
         - ``z``, the same standardised, as the model saw it before the gate;
-        - ``gate``, in [0, 1], averaged over the ensemble;
-        - ``members``, how many networks of the ensemble opened it at all;
+        - ``gate``, in [0, 1]; where it is 0, the prediction did not use the measurement;
         - ``effect``, how much probability the predicted class loses when this gate alone is
           closed. Negative: the open gate spoke against the prediction.
 
@@ -39,7 +38,7 @@ def explain_cells(held: HeldOut) -> tuple[pd.DataFrame, pd.DataFrame]:
     >>> (held,) = hold_out(few, LSPINClassifier(n_members=2, n_steps=20), n_folds=1, verbose=0)
     >>> predictions, gates = explain_cells(held.select(held.cells.X.index[:3]))
     >>> predictions.shape, gates.shape
-    ((3, 7), (126, 5))
+    ((3, 7), (126, 4))
     """
     X, Z = held.cells.X, held.Z
     predictions = pd.DataFrame(held.probability, index=X.index, columns=held.model.classes_)
@@ -48,8 +47,7 @@ def explain_cells(held: HeldOut) -> tuple[pd.DataFrame, pd.DataFrame]:
     columns = {
         "value": held.measured(X).to_numpy(),
         "z": Z.to_numpy(),
-        "gate": held.member_gates.mean(axis=0),
-        "members": (held.member_gates > 0).sum(axis=0),
+        "gate": held.gates,
         "effect": held.own_effects,
     }
     index = pd.MultiIndex.from_product([X.index, Z.columns], names=["specimen_id", "feature"])
@@ -69,7 +67,7 @@ def open_gates_of(gates: pd.DataFrame, specimen_id: int) -> pd.DataFrame:
 
     Returns
     -------
-    DataFrame, shape (n_open, 5)
+    DataFrame, shape (n_open, 4)
         By ``feature``.
 
     Examples
@@ -81,7 +79,7 @@ def open_gates_of(gates: pd.DataFrame, specimen_id: int) -> pd.DataFrame:
     >>> (held,) = hold_out(few, LSPINClassifier(n_members=2, n_steps=20), n_folds=1, verbose=0)
     >>> predictions, gates = explain_cells(held)
     >>> list(open_gates_of(gates, held.cells.X.index[0]))
-    ['value', 'z', 'gate', 'members', 'effect']
+    ['value', 'z', 'gate', 'effect']
     """
     cell = gates.loc[specimen_id]
     return cell[cell["gate"] > 0].sort_values("effect", ascending=False)

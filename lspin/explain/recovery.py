@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
@@ -18,15 +18,10 @@ from sklearn.metrics import accuracy_score, mean_squared_error
 from lspin.explain.problems import Problem
 from lspin.model.estimator import LSPINClassifier, LSPINRegressor
 
-PRICE = 0.035
-"""What one open gate costs, in nats or in units of the variance of y. LSPIN's penalty is a mean
-over d features, so its lambda is d times this; one price serves every problem."""
-
-N_STEPS = 3000
-"""Products of features are found late; longer than the default of real, smoother data."""
-
-WEIGHT_DECAY = 0.03
-"""Samples are plenty and their truth is exact; much less than the default of real data."""
+N_GATES = {"linear_groups": 2, "e5": 3, "syn1": 2, "syn2": 4, "syn3": 4, "syn4": 4, "syn5": 4}
+N_GATES["syn6"] = 5
+"""Gates that a model with gates is asked for: relevant features of a sample, on average over
+samples. It is all that it is told about a problem."""
 
 
 class Answer(NamedTuple):
@@ -36,8 +31,8 @@ class Answer(NamedTuple):
     ----------
     predicted : ndarray, shape (n,)
         Classes or values.
-    selected : ndarray of bool, shape (n, d) or (K, n, d)
-        Features it used for each sample; of each member, where it has K.
+    selected : ndarray of bool, shape (n, d)
+        Features it used for each sample.
 
     Examples
     --------
@@ -92,10 +87,6 @@ def selection_scores(selected: np.ndarray, relevant: np.ndarray) -> dict[str, fl
 def recovery(answer: Answer, test: Problem) -> dict[str, float]:
     """Score a method's answer.
 
-    Where it has members, they vote: a feature counts as selected where more than half
-    of the members open its gate. What a member selects by itself is scored too, as
-    ``member_tpr`` and so on: the mean over members.
-
     Parameters
     ----------
     answer : Answer
@@ -118,30 +109,25 @@ def recovery(answer: Answer, test: Problem) -> dict[str, float]:
     """
     measure = accuracy_score if test.task == "classification" else mean_squared_error
     scores = {"score": float(measure(test.y, answer.predicted))}
-    if answer.selected.ndim == 2:
-        return scores | selection_scores(answer.selected, test.relevant)
-    of_members = [selection_scores(member, test.relevant) for member in answer.selected]
-    means = {f"member_{key}": float(np.mean([s[key] for s in of_members])) for key in of_members[0]}
-    voted = answer.selected.mean(axis=0) > 0.5
-    return scores | selection_scores(voted, test.relevant) | means
+    return scores | selection_scores(answer.selected, test.relevant)
 
 
-def gated(train: Problem, test: Problem, random_state: int, gating: str) -> Answer:
-    """Fit an ensemble with gates.
+def gated(train: Problem, test: Problem, random_state: int, gating: str = "local") -> Answer:
+    """Fit LSPIN, which is told nothing but the number of gates to open.
 
     Parameters
     ----------
     train, test : Problem
         Samples to fit and to answer about.
     random_state : int
-        Seeds the ensemble.
-    gating : {"local", "linear", "global"}
+        Seeds the model.
+    gating : {"local", "global"}
         As in `lspin.LSPINClassifier`.
 
     Returns
     -------
     Answer
-        A feature is selected by a member where its gate is above 0.
+        A feature is selected where its gate is above 0.
 
     Examples
     --------
@@ -150,24 +136,13 @@ def gated(train: Problem, test: Problem, random_state: int, gating: str) -> Answ
     >>> from lspin.explain import gated, recovery
     >>> from lspin.explain import linear_groups
     >>> train, test = linear_groups(1000), linear_groups(100, random_state=1)
-    >>> answer = gated(train, test, random_state=0, gating="linear")  # doctest: +SKIP
-    >>> recovery(answer, test)["tpr"]  # doctest: +SKIP
+    >>> recovery(gated(train, test, random_state=0), test)["tpr"]  # doctest: +SKIP
     1.0
     """
-    settings: dict[str, Any] = {
-        "lam": PRICE * train.X.shape[1],
-        "gating": gating,
-        "weight_decay": WEIGHT_DECAY,
-        "n_steps": N_STEPS,
-        "random_state": random_state,
-    }
-    model: LSPINClassifier | LSPINRegressor
-    if train.task == "classification":
-        model = LSPINClassifier(mixup=0.0, **settings)  # a mixture of two samples has no truth
-    else:
-        model = LSPINRegressor(**settings)
+    estimator = LSPINClassifier if train.task == "classification" else LSPINRegressor
+    model = estimator(max_open=N_GATES[train.name], gating=gating, random_state=random_state)
     model.fit(train.X, train.y)
-    return Answer(model.predict(test.X), model.member_gates(test.X) > 0)
+    return Answer(model.predict(test.X), model.gates(test.X) > 0)
 
 
 def l1(train: Problem, test: Problem, random_state: int) -> Answer:
@@ -251,8 +226,7 @@ def boosting(train: Problem, test: Problem, random_state: int) -> Answer:
 
 
 METHODS: dict[str, Callable[[Problem, Problem, int], Answer]] = {
-    "LSPIN, linear gates": partial(gated, gating="linear"),
-    "LSPIN, gating network": partial(gated, gating="local"),
+    "LSPIN": gated,
     "STG": partial(gated, gating="global"),
     "L1": l1,
     "boosting + TreeSHAP": boosting,

@@ -20,7 +20,7 @@ STRONGEST = 3
 
 
 def open_sets(held: HeldOut) -> np.ndarray:
-    """Tell which gates at least half of the members opened, shape (n, d).
+    """Tell which gates are open, shape (n, d).
 
     Parameters
     ----------
@@ -40,7 +40,7 @@ def open_sets(held: HeldOut) -> np.ndarray:
     >>> open_sets(held).shape == held.Z.shape
     True
     """
-    return (held.member_gates > 0).mean(axis=0) >= 0.5
+    return held.gates > 0
 
 
 def strongest_sets(held: HeldOut) -> np.ndarray:
@@ -331,7 +331,7 @@ def stability(
     DataFrame
         A row per comparison (those of `trained`, and ``the most similar cell``: one model, each
         cell beside its nearest neighbour from another donor), per kind of ``reasons`` (``open
-        gates``, those of at least half of the members; ``strongest 3``) and per ``unit``
+        gates``, ``strongest 3``) and per ``unit``
         (``measurement`` or ``group``). Columns: what `agreement` returns, mean over pairs.
 
     Examples

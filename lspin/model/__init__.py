@@ -1,25 +1,42 @@
 """The networks, from the single gate to the estimators for everyday work.
 
-``gates`` are pure functions; ``network`` is a pack of networks that are trained side by side;
-``recipe`` holds every setting of a training, and ``training`` is its one loop; ``estimator`` puts
-ensembles behind scikit-learn's interface, and ``path`` trains and scores them for many lambdas at
-once. ``splits`` draws the rows of each network, ``selection`` counts gates and picks lambda,
+``gates`` are pure functions; ``network`` is a pack of models that are trained side by side;
+``recipe`` holds every setting of a training, and ``training`` is its one loop; ``distillation``
+lets networks that see everything teach the one model whose gates close; ``estimator`` puts both
+behind scikit-learn's interface, and ``path`` trains and scores them for many limits.
+``splits`` draws the rows of each network, ``selection`` counts gates and picks a limit,
 ``cache`` records what takes long, and ``threads`` keeps packs from waiting for each other.
 """
 
 from __future__ import annotations
 
 from lspin.model.cache import REVISION, fingerprint, recorded
-from lspin.model.estimator import (
-    LSPINClassifier,
-    LSPINRegressor,
-    check_device,
-    pooled_probabilities,
+from lspin.model.distillation import (
+    Lesson,
+    all_outputs,
+    fit_one_mask,
+    fit_temperature,
+    left_out,
+    lesson,
+    mean_output,
+    mixtures,
 )
+from lspin.model.estimator import LSPINClassifier, LSPINRegressor, check_device
 from lspin.model.gates import SIGMA, gate_values, open_probability, sample_gates
 from lspin.model.network import PackedLinear, PackedLSPIN, mixed
-from lspin.model.path import LAMS, PATH_PACK_SIZE, LambdaPath, lspin_path
-from lspin.model.recipe import DEFAULT, GATINGS, PREDICTORS, Recipe, Stage
+from lspin.model.path import BUDGETS, LimitPath, lspin_path
+from lspin.model.recipe import (
+    BEHIND_THE_MASK,
+    DENSE,
+    GATINGS,
+    ONE_MASK,
+    ONE_MASK_OF_VALUES,
+    PREDICTORS,
+    REGULARISATIONS,
+    Recipe,
+    Regularisation,
+    Stage,
+)
 from lspin.model.selection import count_open, one_standard_error
 from lspin.model.splits import (
     check_groups,
@@ -40,23 +57,29 @@ from lspin.model.training import (
 )
 
 __all__ = [
-    "DEFAULT",
+    "BEHIND_THE_MASK",
+    "BUDGETS",
+    "DENSE",
     "GATINGS",
-    "LAMS",
+    "ONE_MASK",
+    "ONE_MASK_OF_VALUES",
     "PACK_SIZE",
-    "PATH_PACK_SIZE",
     "PREDICTORS",
+    "REGULARISATIONS",
     "REVISION",
     "SIGMA",
     "LSPINClassifier",
     "LSPINRegressor",
-    "LambdaPath",
+    "Lesson",
+    "LimitPath",
     "Member",
     "PackedLSPIN",
     "PackedLinear",
     "Recipe",
+    "Regularisation",
     "Stage",
     "Task",
+    "all_outputs",
     "check_device",
     "check_groups",
     "classification_loss",
@@ -64,10 +87,16 @@ __all__ = [
     "draw_members",
     "fingerprint",
     "fit_members",
+    "fit_one_mask",
     "fit_pack",
+    "fit_temperature",
     "gate_values",
+    "left_out",
+    "lesson",
     "lspin_path",
+    "mean_output",
     "mixed",
+    "mixtures",
     "n_folds_possible",
     "n_workers",
     "objective",
@@ -75,7 +104,6 @@ __all__ = [
     "one_torch_thread",
     "open_probability",
     "own_torch_state",
-    "pooled_probabilities",
     "recorded",
     "regression_loss",
     "sample_gates",

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import joblib
 from joblib import Memory
 
-REVISION = 1
+REVISION = 2
 """Raised with every change of the code after which the same recipe, rows and seeds give other
 networks, other scores or other choices; what was recorded before is then not used any more."""
 
@@ -33,10 +33,10 @@ def fingerprint(*parts: Any, packages: Sequence[str] = ("numpy", "scikit-learn",
 
     Examples
     --------
-    >>> from lspin.model import Recipe, fingerprint
-    >>> fingerprint(Recipe()) == fingerprint(Recipe())
+    >>> from lspin.model import DENSE, Recipe, fingerprint
+    >>> fingerprint(DENSE) == fingerprint(DENSE)
     True
-    >>> fingerprint(Recipe()) == fingerprint(Recipe(learning_rate=0.1))
+    >>> fingerprint(DENSE) == fingerprint(Recipe(learning_rate=0.1))
     False
     """
     return joblib.hash((REVISION, {name: version(name) for name in packages}, parts))

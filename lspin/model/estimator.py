@@ -1,4 +1,4 @@
-"""`LSPINClassifier` and `LSPINRegressor`: LSPIN ensembles as scikit-learn estimators."""
+"""`LSPINClassifier` and `LSPINRegressor`: LSPIN as scikit-learn estimators."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from typing import Any, ClassVar, Self
 import numpy as np
 import torch
 from numpy.typing import ArrayLike
-from scipy.optimize import minimize_scalar
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin, clone
 from sklearn.utils import check_random_state
 from sklearn.utils.class_weight import compute_sample_weight
@@ -19,17 +18,31 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 from torch.nn import functional as F
 
+from lspin.model.distillation import (
+    Lesson,
+    all_outputs,
+    fit_one_mask,
+    fit_temperature,
+    left_out,
+    lesson,
+)
 from lspin.model.gates import gate_values
 from lspin.model.network import PackedLSPIN
 from lspin.model.path import lspin_path
-from lspin.model.recipe import DEFAULT, Recipe, whole_number
-from lspin.model.selection import check_lam
+from lspin.model.recipe import (
+    DENSE,
+    ONE_MASK,
+    ONE_MASK_OF_VALUES,
+    REGULARISATIONS,
+    Recipe,
+    whole_number,
+)
 from lspin.model.splits import check_groups, draw_members, n_folds_possible
 from lspin.model.threads import one_torch_thread, own_torch_state
 from lspin.model.training import Member, Task, fit_members
 
-AUTO_FOLDS, AUTO_MEMBERS = 3, 4
-"""Folds, and networks per fold, with which ``lam="auto"`` compares `LAMS`."""
+AUTO_FOLDS = 3
+"""Folds on which ``max_open="auto"`` compares `BUDGETS`."""
 
 MAX_WEIGHT = 1e6
 """Of a class. Larger ones would swamp what float32 can tell apart."""
@@ -46,7 +59,7 @@ ROWS_OF_IMPORTANCE = 4096
 
 @dataclass(frozen=True)
 class Plan:
-    """All that training an ensemble needs, and what its answers will mean.
+    """All that training needs, and what its answers will mean.
 
     Attributes
     ----------
@@ -55,9 +68,15 @@ class Plan:
     target : ndarray, shape (n,)
         Class indices (int64), or standardised values (float32).
     members : list of Member
-        With ``lam=0``.
+        Rows and seeds of the dense networks.
+    seed : int
+        Of the model with one mask.
+    recipe, mask_recipe : Recipe
+        Of the dense networks, and of that model.
+    task : {"classification", "regression"}
+        What to train for.
     training : dict
-        The arguments of `fit_pack` by name, but for the members.
+        Features, targets and weights as tensors, by the names that `fit_members` gives them.
     meaning : dict
         Fitted attributes that turn outputs into answers, such as ``classes_``.
     """
@@ -65,18 +84,50 @@ class Plan:
     X: np.ndarray
     target: np.ndarray
     members: list[Member]
+    seed: int
+    recipe: Recipe
+    mask_recipe: Recipe
+    task: Task
     training: dict[str, Any]
     meaning: dict[str, Any]
 
-    def with_lam(self, lam: float) -> list[Member]:
-        """Return the members, at this price of an open gate."""
-        return [replace(member, lam=float(lam)) for member in self.members]
+    @property
+    def is_sparse(self) -> bool:
+        """Whether any gate has to close."""
+        return self.mask_recipe.lam > 0 or self.mask_recipe.is_limited(self.X.shape[1])
+
+    def dense(self, verbose: int = 0) -> PackedLSPIN:
+        """Train the networks that see everything."""
+        return fit_members(
+            members=self.members,
+            recipe=self.recipe,
+            task=self.task,
+            verbose=verbose,
+            **self.training,
+        )
+
+    def lesson(self) -> Lesson:
+        """Train the networks that see everything, and let them say what they expect."""
+        return lesson(
+            self.dense(), members=self.members, task=self.task, seed=self.seed, **self.training
+        )
+
+    def one_mask(self, taught: Lesson, verbose: int = 0) -> PackedLSPIN:
+        """Train the model with one mask."""
+        return fit_one_mask(
+            taught, seed=self.seed, task=self.task, recipe=self.mask_recipe, verbose=verbose
+        )
+
+    def train(self, verbose: int = 0) -> PackedLSPIN:
+        """Train what the limit asks for."""
+        return self.one_mask(self.lesson(), verbose) if self.is_sparse else self.dense(verbose)
 
 
 class _BaseLSPIN(BaseEstimator):
-    """What classifier and regressor share: the ensemble and its gates."""
+    """What classifier and regressor share: the networks and their gates."""
 
     task: ClassVar[Task]
+    _one_mask: ClassVar[Recipe]
 
     # With scikit-learn's metadata routing, donors reach `fit` without being asked for.
     __metadata_request__fit: ClassVar[dict[str, bool]] = {"groups": True}
@@ -84,41 +135,51 @@ class _BaseLSPIN(BaseEstimator):
     def __init__(
         self,
         *,
-        lam: float | str,
+        max_open: float | str | None,
+        lam: float,
         n_members: int,
         gating: str,
         predictor: str,
-        max_open: float | None,
-        weight_decay: float,
         n_steps: int | None,
         recipe: Recipe | None,
+        mask_recipe: Recipe | None,
         device: str,
         random_state: int | np.random.RandomState | None,
         verbose: int,
     ) -> None:
+        self.max_open = max_open
         self.lam = lam
         self.n_members = n_members
         self.gating = gating
         self.predictor = predictor
-        self.max_open = max_open
-        self.weight_decay = weight_decay
         self.n_steps = n_steps
         self.recipe = recipe
+        self.mask_recipe = mask_recipe
         self.device = device
         self.random_state = random_state
         self.verbose = verbose
 
-    def _make_recipe(self) -> Recipe:
-        """Put the parameters into the recipe."""
-        base = DEFAULT if self.recipe is None else self.recipe
-        if not isinstance(base, Recipe):
-            raise ValueError(f"recipe must be a Recipe or None, got {base!r}.")
-        fields = ("gating", "predictor", "max_open", "mixup", "weight_decay", "n_steps")
-        own = {name: getattr(self, name) for name in fields if hasattr(self, name)}
-        for name in own:
-            if getattr(base, name) != getattr(DEFAULT, name):
-                raise ValueError(f"Give {name} to {type(self).__name__} itself, not to its recipe.")
-        return replace(base, **own)
+    def _recipes(self) -> tuple[Recipe, Recipe]:
+        """Put the parameters into the recipes of the dense networks and of the one mask."""
+        both = {name: getattr(self, name) for name in ("gating", "predictor", "n_steps")}
+        limits = {"lam": self.lam, "max_open": None if self.max_open == "auto" else self.max_open}
+        made = []
+        for name, shipped, own in (
+            ("recipe", DENSE, both),
+            ("mask_recipe", self._one_mask, both | limits),
+        ):
+            base = shipped if getattr(self, name) is None else getattr(self, name)
+            if not isinstance(base, Recipe):
+                raise ValueError(f"{name} must be a Recipe or None, got {base!r}.")
+            for field in both | limits:
+                if getattr(base, field) != getattr(shipped, field):
+                    raise ValueError(
+                        f"Give {field} to {type(self).__name__} itself, not to its {name}."
+                    )
+            made.append(replace(base, **own))
+        if self.max_open == "auto" and self.lam:
+            raise ValueError(f"Give lam={self.lam!r} or max_open='auto', not both.")
+        return made[0], made[1]
 
     def _encode(self, X: ArrayLike, y: ArrayLike) -> tuple[np.ndarray, np.ndarray, dict, dict]:
         """Return features, targets, training arguments and meaning, as `Plan` has them."""
@@ -128,39 +189,35 @@ class _BaseLSPIN(BaseEstimator):
         self, X: ArrayLike, y: ArrayLike, groups: ArrayLike | None, rng: np.random.RandomState
     ) -> Plan:
         """Check parameters and data, and draw the rows and the seed of each network."""
-        if not (isinstance(self.lam, str) and self.lam == "auto"):
-            check_lam(self.lam)
         n_members = whole_number("n_members", self.n_members)
         check_device(self.device)
-        recipe = self._make_recipe()
+        recipe, mask_recipe = self._recipes()
         features, target, training, meaning = self._encode(X, y)
         groups = None if groups is None else check_groups(groups, len(features))
         members = draw_members(target, groups, n_members, rng, task=self.task)
-        training |= {
-            "x": _tensor(features, self.device),
-            "target": torch.as_tensor(target, device=self.device),
-            "task": self.task,
-            "recipe": recipe,
-        }
-        return Plan(features, target, members, training, meaning)
+        training["x"] = _tensor(features, self.device)
+        seed = int(rng.randint(2**31))
+        return Plan(
+            features, target, members, seed, recipe, mask_recipe, self.task, training, meaning
+        )
 
-    def _adopt(self, network: PackedLSPIN, plan: Plan, lam: float) -> None:
-        """Become the fitted ensemble of these networks."""
+    def _adopt(self, network: PackedLSPIN, plan: Plan) -> None:
+        """Become the fitted model of these networks."""
         for name, value in plan.meaning.items():
             setattr(self, name, value)
-        self.lam_ = float(lam)
+        self.max_open_ = plan.mask_recipe.max_open
         # Predict in float64, so that a cell's answer does not depend on the cells beside it.
         self.network_ = network.double()
 
     def _count_open(self, plan: Plan) -> None:
         """Count how often each gate opens; not a part of `_adopt`, because a path needs it not."""
         some = plan.X[:: -(-len(plan.X) // ROWS_OF_IMPORTANCE)]
-        opened = [(gates > 0).double().mean(dim=0) for _, gates in self._outputs(some)]
+        opened = [(gates > 0).double() for _, gates in self._outputs(some)]
         self.feature_importances_ = torch.cat(opened).mean(dim=0).numpy()
 
     @own_torch_state()
     def fit(self, X: ArrayLike, y: ArrayLike, groups: ArrayLike | None = None) -> Self:
-        """Train the ensemble.
+        """Train the networks.
 
         Parameters
         ----------
@@ -170,7 +227,7 @@ class _BaseLSPIN(BaseEstimator):
             Class labels, or the values to predict.
         groups : array-like, shape (n,), optional
             Donor of each cell. If given, no donor is in both the training and the
-            validation rows of a member.
+            validation rows of a network.
 
         Returns
         -------
@@ -185,60 +242,49 @@ class _BaseLSPIN(BaseEstimator):
         rng = check_random_state(self.random_state)
         fitted = copy(self)  # so that a fit that fails leaves this one as it was
         plan = fitted._plan(X, y, groups, rng)
-        lam = fitted._best_lam(plan, y, groups, rng) if self.lam == "auto" else float(self.lam)
-        network = fit_members(members=plan.with_lam(lam), verbose=self.verbose, **plan.training)
-        fitted._adopt(network, plan, lam)
+        if self.max_open == "auto":
+            best = fitted._best_max_open(plan, y, groups, rng)
+            plan = replace(plan, mask_recipe=replace(plan.mask_recipe, max_open=best))
+        fitted._adopt(plan.train(self.verbose), plan)
         fitted._count_open(plan)
         self.__dict__.update(fitted.__dict__)
         return self
 
-    def _best_lam(
+    def _best_max_open(
         self, plan: Plan, y: ArrayLike, groups: ArrayLike | None, rng: np.random.RandomState
-    ) -> float:
-        """Choose a lambda by the rule of one standard error, on folds of the training rows."""
+    ) -> float | None:
+        """Choose a budget by the rule of one standard error, on folds of the training rows."""
         n_folds = n_folds_possible(plan.target, groups, AUTO_FOLDS, task=self.task)
         if n_folds < 2:
-            raise ValueError("lam='auto' needs at least 2 rows (and donors) of every class.")
-        model = clone(self).set_params(lam=0.0, n_members=AUTO_MEMBERS, random_state=rng)
+            raise ValueError("max_open='auto' needs at least 2 rows (and donors) of every class.")
+        model = clone(self).set_params(max_open=None, random_state=rng)
         path = lspin_path(
             model, plan.X, y, groups=groups, n_splits=n_folds, n_folds=n_folds, verbose=self.verbose
         )
-        return path.one_standard_error()
+        best = path.one_standard_error()
+        return None if best == math.inf else best
 
     def _checked(self, X: ArrayLike) -> np.ndarray:
         check_is_fitted(self)
         return validate_data(self, X, reset=False, dtype=FLOATS)
 
     def _outputs(self, X: np.ndarray) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-        """Yield outputs (K, m, c) and gates (K, m, d), some rows at a time."""
-        width = max(X.shape[1], *self.network_.recipe.gate_hidden)
-        size = max(1, ELEMENTS_PER_CALL // (self.network_.n_members * width))
+        """Yield mean outputs (m, c) and mean gates (m, d), some rows at a time."""
+        network = self.network_
+        n_gating = network.n_models * network.recipe.n_gating
+        n_predicting = network.n_models * network.n_predictors
+        width = max(X.shape[1], *network.recipe.gate_hidden, *network.recipe.predictor_hidden)
+        size = max(1, ELEMENTS_PER_CALL // (max(n_gating, n_predicting) * width))
         for start in range(0, len(X), size):
             rows = X[start : start + size]
             x = torch.tensor(rows, dtype=torch.float64, device=self.device)
             with one_torch_thread(), own_torch_state(), torch.no_grad():
-                output, mu = self.network_(x)
-                gates = gate_values(mu)
+                output, mu = network(x)
+                output, gates = output.mean(dim=0), gate_values(mu).mean(dim=0)
             yield output.cpu(), gates.cpu()
 
-    def member_gates(self, X: ArrayLike) -> np.ndarray:
-        """Gates of every member of the ensemble.
-
-        Parameters
-        ----------
-        X : array-like, shape (n, d)
-            Cells, standardised as in `fit`.
-
-        Returns
-        -------
-        ndarray, shape (n_members, n, d)
-            Gates in [0, 1]; 0 is closed.
-        """
-        parts = [gates for _, gates in self._outputs(self._checked(X))]
-        return torch.cat(parts, dim=1).numpy()
-
     def gates(self, X: ArrayLike) -> np.ndarray:
-        """Gates of each cell, averaged over the ensemble.
+        """Gates of each cell: what is 0 here, the prediction of that cell did not use.
 
         Parameters
         ----------
@@ -248,43 +294,40 @@ class _BaseLSPIN(BaseEstimator):
         Returns
         -------
         ndarray, shape (n, d)
-            Gates in [0, 1]; 0 means that no member looked at the feature.
+            Gates in [0, 1]; those of the one mask, or without a limit the mean over the networks.
         """
-        parts = [gates.mean(dim=0) for _, gates in self._outputs(self._checked(X))]
-        return torch.cat(parts).numpy()
+        return torch.cat([gates for _, gates in self._outputs(self._checked(X))]).numpy()
 
 
 class LSPINClassifier(ClassifierMixin, _BaseLSPIN):
-    """Locally sparse classifier: an ensemble that opens its own few gates for each cell.
+    """Locally sparse classifier: it opens its own few gates for each cell.
+
+    First it trains networks that see every feature and differ in how strongly they are
+    regularised; without a limit their mean is the model. Where gates have to close, these networks
+    then teach one model with a single mask, so that what `gates` returns above 0 is all
+    that the prediction of a cell used.
 
     Parameters
     ----------
-    lam : float, >= 0, or "auto"
-        Weight of the open-gate penalty; larger closes more gates. "auto" takes the largest
-        of `LAMS` whose macro F1 is within one standard error of the best, on donor-grouped
-        folds of the training rows (`lspin_path`).
+    max_open : float, "auto" or None
+        How many gates of a cell may be open, on average over cells. None is no limit. "auto" takes
+        the smallest of `BUDGETS` whose macro F1 is within one standard error of the best, on
+        donor-grouped folds of the training rows (`lspin_path`).
+    lam : float, >= 0
+        Instead of `max_open`: the price of an open gate, as in [1]_; larger closes more gates.
     n_members : int, >= 1
-        Networks in the ensemble. Each keeps another eighth of the training rows
+        Networks that see every feature. Each keeps another eighth of the training rows
         to choose its best step on; logits are averaged.
-    gating : {"local", "linear", "global"}
-        How a gate depends on the cell: by a network; by a weighted sum of those features that
-        are open for the average cell; or not at all ("STG").
+    gating : {"local", "global"}
+        How a gate depends on the cell: by a network, or not at all ("STG").
     predictor : {"mlp", "linear"}
         What reads the gated features; "linear" is the locally linear "LLSPIN".
-    max_open : float, optional
-        Budget: train until so many gates are open per cell and network, on average over
-        cells. A harder limit than `lam`, and a better one for fewer than about ten gates; give it
-        with ``lam=0``, because a price closes further gates.
-    mixup : float, >= 0
-        Train on mixtures of what the gates of two cells let through, with shares from
-        Beta(mixup, mixup) ([2]_, [3]_); 0 is none.
-    weight_decay : float, >= 0
-        AdamW's. Large, because there are few cells; smaller where the answer must be exact.
     n_steps : int, optional
-        Optimisation steps; by default 300, under a budget 1000, or 5 passes over the rows where
-        that is more.
-    recipe : Recipe, optional
-        Every other setting of the training, for experiments; that of the package by default.
+        Optimisation steps of each training; by default enough for the number of rows, see
+        `Recipe`.
+    recipe, mask_recipe : Recipe, optional
+        Every other setting of the two trainings, for experiments; `DENSE` and `ONE_MASK` by
+        default.
     class_weight : None, "balanced" or dict
         Weights of the classes in the loss, as everywhere in scikit-learn.
     device : str
@@ -298,15 +341,15 @@ class LSPINClassifier(ClassifierMixin, _BaseLSPIN):
     ----------
     classes_ : ndarray
         Class labels, in the order of `predict_proba`'s columns.
-    lam_ : float
-        The lambda that was used.
+    max_open_ : float or None
+        The budget that was used.
     temperature_ : float
-        What logits were divided by so that the probabilities are calibrated ([4]_),
-        found on rows that members did not train on.
+        What logits were divided by so that the probabilities are calibrated ([2]_), found on
+        rows whose own label was not learned from.
     network_ : PackedLSPIN
         The trained networks.
     feature_importances_ : ndarray, shape (d,)
-        How often a gate opens, from 0 to 1: the share of training rows and networks.
+        How often a gate opens, from 0 to 1: the share of training rows.
     n_features_in_ : int
         Number of features d.
     feature_names_in_ : ndarray of str
@@ -321,11 +364,7 @@ class LSPINClassifier(ClassifierMixin, _BaseLSPIN):
     ----------
     .. [1] Yang, Lindenbaum, Kluger. "Locally Sparse Neural Networks for Tabular
            Biomedical Data". ICML 2022.
-    .. [2] Zhang, Cisse, Dauphin, Lopez-Paz. "mixup: Beyond Empirical Risk Minimization".
-           ICLR 2018.
-    .. [3] Verma et al. "Manifold Mixup: Better Representations by Interpolating Hidden States".
-           ICML 2019.
-    .. [4] Guo, Pleiss, Sun, Weinberger. "On Calibration of Modern Neural Networks". ICML 2017.
+    .. [2] Guo, Pleiss, Sun, Weinberger. "On Calibration of Modern Neural Networks". ICML 2017.
 
     Examples
     --------
@@ -334,45 +373,44 @@ class LSPINClassifier(ClassifierMixin, _BaseLSPIN):
     >>> cells = load_cells("twin")
     >>> few = cells.select(cells.X.index[::10])
     >>> Z = model_inputs(few.X).fit_transform(few.X)
-    >>> model = LSPINClassifier(n_members=2, n_steps=20, random_state=0)
+    >>> model = LSPINClassifier(max_open=5, n_members=2, n_steps=20, random_state=0)
     >>> model.fit(Z, few.y, groups=few.donors).predict(Z).shape
     (175,)
-    >>> model.gates(Z).shape
-    (175, 42)
+    >>> float((model.gates(Z) > 0).sum(axis=1).mean())
+    5.0
     """
 
     task = "classification"
+    _one_mask = ONE_MASK
 
     def __init__(
         self,
-        lam: float | str = 1.0,
-        n_members: int = 8,
-        gating: str = DEFAULT.gating,
-        predictor: str = DEFAULT.predictor,
-        max_open: float | None = None,
-        mixup: float = DEFAULT.mixup,
-        weight_decay: float = DEFAULT.weight_decay,
+        max_open: float | str | None = None,
+        lam: float = 0.0,
+        n_members: int = len(REGULARISATIONS),
+        gating: str = DENSE.gating,
+        predictor: str = DENSE.predictor,
         n_steps: int | None = None,
         recipe: Recipe | None = None,
+        mask_recipe: Recipe | None = None,
         class_weight: str | dict | None = None,
         device: str = "cpu",
         random_state: int | np.random.RandomState | None = None,
         verbose: int = 0,
     ) -> None:
         super().__init__(
+            max_open=max_open,
             lam=lam,
             n_members=n_members,
             gating=gating,
             predictor=predictor,
-            max_open=max_open,
-            weight_decay=weight_decay,
             n_steps=n_steps,
             recipe=recipe,
+            mask_recipe=mask_recipe,
             device=device,
             random_state=random_state,
             verbose=verbose,
         )
-        self.mixup = mixup
         self.class_weight = class_weight
 
     def _encode(self, X: ArrayLike, y: ArrayLike) -> tuple[np.ndarray, np.ndarray, dict, dict]:
@@ -397,36 +435,30 @@ class LSPINClassifier(ClassifierMixin, _BaseLSPIN):
                     "Leave its rows out instead."
                 )
             weight = _tensor(weights, self.device)
-        training = {"n_outputs": len(classes), "weight": weight}
+        shares = F.one_hot(torch.as_tensor(target), len(classes)).to(torch.float32)
+        training = {"target": shares.to(self.device), "weight": weight}
         return features, target, training, {"classes_": classes}
 
-    def _adopt(self, network: PackedLSPIN, plan: Plan, lam: float) -> None:
-        super()._adopt(network, plan, lam)
+    def _adopt(self, network: PackedLSPIN, plan: Plan) -> None:
+        super()._adopt(network, plan)
         self.temperature_ = self._fit_temperature(plan)
         self.network_.divide_outputs(self.temperature_)
 
     def _fit_temperature(self, plan: Plan) -> float:
-        """Calibrate on rows that were left out, each by the members that left it out."""
-        left_out = torch.zeros((len(plan.members), len(plan.X), 1), dtype=torch.bool)
-        for is_out, member in zip(left_out, plan.members, strict=True):
-            is_out[np.setdiff1d(member.valid, member.train)] = True
-        rows = left_out.any(dim=0).squeeze(1).numpy()
-        if not rows.any():
-            return 1.0
-        members = left_out[:, rows]
-        logits = torch.cat([output for output, _ in self._outputs(plan.X[rows])], dim=1)
-        truth = torch.as_tensor(plan.target[rows], device="cpu")
-
-        mean = (logits * members).sum(dim=0) / members.sum(dim=0)
-
-        def loss(log_temperature: float) -> float:
-            return F.cross_entropy(mean / math.exp(log_temperature), truth).item()
-
-        with one_torch_thread(), own_torch_state(), torch.no_grad():
-            return math.exp(minimize_scalar(loss, bounds=(-1.5, 1.5), method="bounded").x)
+        """Calibrate on rows whose own label was not learned from."""
+        x = torch.tensor(plan.X, dtype=torch.float64, device=self.device)
+        logits = all_outputs(self.network_, x).cpu()
+        if plan.is_sparse:  # it learned what was said of a row by networks that left it out
+            is_out = np.zeros(len(x), dtype=bool)
+            for member in plan.members:
+                is_out[np.setdiff1d(member.valid, member.train)] = True
+            held = logits.mean(dim=0).masked_fill(torch.as_tensor(~is_out)[:, None], torch.nan)
+        else:
+            held = left_out(logits, plan.members)
+        return fit_temperature(held, torch.as_tensor(plan.target, device="cpu"))
 
     def predict_proba(self, X: ArrayLike) -> np.ndarray:
-        """Class probabilities of the averaged logits of the ensemble, calibrated.
+        """Class probabilities of the averaged logits of all predictors, calibrated.
 
         Logits are averaged, not probabilities: the mean of probabilities is the more modest the
         more the networks disagree, and the temperature, which is found on few networks per row,
@@ -442,9 +474,9 @@ class LSPINClassifier(ClassifierMixin, _BaseLSPIN):
         ndarray, shape (n, n_classes)
             Rows sum to 1; columns in the order of `classes_`.
         """
+        logits = torch.cat([logits for logits, _ in self._outputs(self._checked(X))])
         with one_torch_thread():  # softmax by threads would hang in a fork
-            parts = [pooled_probabilities(logits) for logits, _ in self._outputs(self._checked(X))]
-        return torch.cat(parts).numpy()
+            return logits.softmax(dim=1).numpy()
 
     def predict(self, X: ArrayLike) -> np.ndarray:
         """Return the most probable class of each cell, shape (n,)."""
@@ -459,16 +491,18 @@ class LSPINRegressor(RegressorMixin, _BaseLSPIN):
 
     Parameters
     ----------
-    lam, n_members, gating, predictor, max_open, weight_decay, n_steps, recipe, device
+    max_open, lam, n_members, gating, predictor, n_steps, recipe, mask_recipe, device
     random_state, verbose
         As in `LSPINClassifier`; "auto" compares squared errors.
 
     Attributes
     ----------
-    lam_ : float
-        The lambda that was used.
+    max_open_ : float or None
+        The budget that was used.
     network_ : PackedLSPIN
         The trained networks.
+    feature_importances_ : ndarray, shape (d,)
+        How often a gate opens, from 0 to 1: the share of training rows.
     n_features_in_ : int
         Number of features d.
     feature_names_in_ : ndarray of str
@@ -485,30 +519,31 @@ class LSPINRegressor(RegressorMixin, _BaseLSPIN):
     """
 
     task = "regression"
+    _one_mask = ONE_MASK_OF_VALUES
 
     def __init__(
         self,
-        lam: float | str = 1.0,
-        n_members: int = 8,
-        gating: str = DEFAULT.gating,
-        predictor: str = DEFAULT.predictor,
-        max_open: float | None = None,
-        weight_decay: float = DEFAULT.weight_decay,
+        max_open: float | str | None = None,
+        lam: float = 0.0,
+        n_members: int = len(REGULARISATIONS),
+        gating: str = DENSE.gating,
+        predictor: str = DENSE.predictor,
         n_steps: int | None = None,
         recipe: Recipe | None = None,
+        mask_recipe: Recipe | None = None,
         device: str = "cpu",
         random_state: int | np.random.RandomState | None = None,
         verbose: int = 0,
     ) -> None:
         super().__init__(
+            max_open=max_open,
             lam=lam,
             n_members=n_members,
             gating=gating,
             predictor=predictor,
-            max_open=max_open,
-            weight_decay=weight_decay,
             n_steps=n_steps,
             recipe=recipe,
+            mask_recipe=mask_recipe,
             device=device,
             random_state=random_state,
             verbose=verbose,
@@ -525,34 +560,13 @@ class LSPINRegressor(RegressorMixin, _BaseLSPIN):
             unit = values / largest
             mean, scale = unit.mean() * largest, (unit.std() or 1.0) * largest
         target = ((values - mean) / scale).astype(np.float32)
-        return features, target, {"n_outputs": 1}, {"_y_mean": mean, "_y_scale": scale}
+        values = torch.as_tensor(target[:, None], device=self.device)
+        return features, target, {"target": values}, {"_y_mean": mean, "_y_scale": scale}
 
     def predict(self, X: ArrayLike) -> np.ndarray:
-        """Return the ensemble's mean prediction for each cell, shape (n,)."""
-        parts = [values.mean(dim=0) for values, _ in self._outputs(self._checked(X))]
-        return torch.cat(parts).squeeze(1).numpy() * self._y_scale + self._y_mean
-
-
-def pooled_probabilities(logits: torch.Tensor) -> torch.Tensor:
-    """Return the class probabilities of an ensemble: those of its mean logits.
-
-    Parameters
-    ----------
-    logits : Tensor, shape (K, n, c)
-        Of each member.
-
-    Returns
-    -------
-    Tensor, shape (n, c)
-
-    Examples
-    --------
-    >>> import torch
-    >>> from lspin.model import pooled_probabilities
-    >>> pooled_probabilities(torch.tensor([[[2.0, 0.0]], [[-2.0, 0.0]]]))
-    tensor([[0.5000, 0.5000]])
-    """
-    return logits.mean(dim=0).softmax(dim=1)
+        """Return the mean prediction of all predictors for each cell, shape (n,)."""
+        values = torch.cat([values for values, _ in self._outputs(self._checked(X))])
+        return values.squeeze(1).numpy() * self._y_scale + self._y_mean
 
 
 def check_device(device: str) -> None:

@@ -1,9 +1,9 @@
-"""Many LSPIN networks packed in one module, model axis first: ``(K, n, d)``.
+"""Many LSPIN models packed in one module, model axis first: ``(K, n, d)``.
 
 A network of a few thousand weights leaves a processor idle; K of them stacked
-along a leading axis turn every layer into one batched matrix product. Members
+along a leading axis turn every layer into one batched matrix product. Models
 never exchange anything: each has its own weights, its own random stream and, in
-training, its own rows and its own lambda.
+training, its own rows.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from lspin.model.gates import gate_values, sample_gates
-from lspin.model.recipe import DEFAULT, Recipe, Stage
+from lspin.model.recipe import DENSE, Recipe, Stage
 
 
 def mixed(rows: Tensor, shares: Tensor) -> Tensor:
@@ -51,8 +51,8 @@ class PackedLinear(nn.Module):
     ----------
     n_in, n_out : int
         Width of input and output.
-    generators : sequence of K torch.Generator
-        One random stream per member; member k's weights come from stream k.
+    generators : sequence of torch.Generator
+        One random stream per map, from which its weights come.
     gain : float
         Weights are drawn from N(0, gain**2 / n_in); biases start at 0.
 
@@ -74,17 +74,17 @@ class PackedLinear(nn.Module):
         self.weight = nn.Parameter(torch.stack(weights) * gain / math.sqrt(n_in))
         self.bias = nn.Parameter(torch.zeros(len(weights), 1, n_out, dtype=torch.float32))
 
-    def forward(self, x: Tensor, frozen: bool = False) -> Tensor:
-        """Map ``(K, n, i)`` to ``(K, n, o)``; `frozen` weights are not trained."""
-        return torch.baddbmm(self.bias, x, self.weight.detach() if frozen else self.weight)
+    def forward(self, x: Tensor) -> Tensor:
+        """Map ``(K, n, i)`` to ``(K, n, o)``."""
+        return torch.baddbmm(self.bias, x, self.weight)
 
 
 class PackedLSPIN(nn.Module):
-    """K locally sparse networks: a gating network and a predictor each.
+    """K locally sparse models: one mask each, and the predictors behind it.
 
-    The gating network reads the whole cell ``x`` and returns one gate per
-    feature; the predictor sees only ``x * gate``. Unlike the reference
-    implementation, ``mu`` is not squashed by a tanh (a gate can really close),
+    The gating networks of a model read the whole cell ``x``, and the mean of what they return
+    is the location of one gate per feature; its predictors see only ``x * gate``. Unlike the
+    reference implementation, ``mu`` is not squashed by a tanh (a gate can really close),
     there is no batch normalisation behind the gate (a closed gate is exactly 0)
     and the logits are not squashed (probabilities can reach 1).
 
@@ -93,9 +93,11 @@ class PackedLSPIN(nn.Module):
     n_features, n_outputs : int
         Width d of the input and c of the output (classes, or 1 for regression).
     seeds : sequence of K int
-        One seed per member.
+        One seed per model.
     recipe : Recipe
-        What kind of gates and predictor, how wide, and how they begin.
+        What kind of gates and predictors, how wide, how many gating networks (G), how they begin.
+    n_predictors : int
+        Predictors of each model, P.
 
     References
     ----------
@@ -104,14 +106,14 @@ class PackedLSPIN(nn.Module):
 
     Examples
     --------
-    Three networks look at ten cells of four features:
+    Three models, of two predictors each, look at ten cells of four features:
 
     >>> import torch
     >>> from lspin.model import PackedLSPIN
-    >>> network = PackedLSPIN(n_features=4, n_outputs=5, seeds=[0, 1, 2]).eval()
+    >>> network = PackedLSPIN(n_features=4, n_outputs=5, seeds=[0, 1, 2], n_predictors=2).eval()
     >>> logits, mu = network(torch.zeros(10, 4))
     >>> logits.shape, mu.shape
-    (torch.Size([3, 10, 5]), torch.Size([3, 10, 4]))
+    (torch.Size([6, 10, 5]), torch.Size([3, 10, 4]))
     """
 
     def __init__(
@@ -119,56 +121,58 @@ class PackedLSPIN(nn.Module):
         n_features: int,
         n_outputs: int,
         seeds: Sequence[int],
-        recipe: Recipe = DEFAULT,
+        recipe: Recipe = DENSE,
+        n_predictors: int = 1,
     ) -> None:
         super().__init__()
         self.n_features, self.n_outputs, self.recipe = n_features, n_outputs, recipe
+        self.n_predictors = n_predictors
         self.generators = [torch.Generator().manual_seed(int(seed)) for seed in seeds]
         gate_hidden = recipe.gate_hidden if recipe.gating == "local" else ()
         hidden = recipe.predictor_hidden if recipe.predictor == "mlp" else ()
-        self.gate_layers = self._stack((n_features, *gate_hidden, n_features), recipe.gate_gain)
-        self.predictor_layers = self._stack((n_features, *hidden, n_outputs), recipe.predictor_gain)
+        self.gate_layers = self._stack(
+            (n_features, *gate_hidden, n_features), recipe.gate_gain, recipe.n_gating
+        )
+        self.predictor_layers = self._stack(
+            (n_features, *hidden, n_outputs), recipe.predictor_gain, n_predictors
+        )
         # All gates start fully open (mu + 0.5 = 1): features are dropped, never discovered.
         nn.init.constant_(self.gate_bias, 0.5)
-        if recipe.gating != "local":  # begin with gates that are the same for all cells
-            nn.init.zeros_(self.gate_layers[-1].get_parameter("weight"))
+        if recipe.gating == "global":  # the same for all cells
+            weight = self.gate_layers[-1].get_parameter("weight")
+            nn.init.zeros_(weight).requires_grad_(False)
         # How high a gate must be to open under a budget; learned like batch norm's mean.
         self.threshold: Tensor
         threshold = torch.zeros(len(seeds), 1, 1, dtype=torch.float32)
         self.register_buffer("threshold", threshold)
 
-    def _stack(self, widths: tuple[int, ...], last_gain: float) -> nn.ModuleList:
+    def _stack(self, widths: tuple[int, ...], last_gain: float, copies: int) -> nn.ModuleList:
         gains = [math.sqrt(2.0)] * (len(widths) - 2) + [last_gain]
+        streams = [generator for generator in self.generators for _ in range(copies)]
         return nn.ModuleList(
-            PackedLinear(n_in, n_out, self.generators, gain)
+            PackedLinear(n_in, n_out, streams, gain)
             for n_in, n_out, gain in zip(widths[:-1], widths[1:], gains, strict=True)
         )
 
     @classmethod
     def joined(cls, packs: Sequence[PackedLSPIN]) -> PackedLSPIN:
-        """Return one pack, in evaluation mode, with the members of several in their order."""
+        """Return one pack, in evaluation mode, with the models of several in their order."""
         first = packs[0]
-        seeds = [0] * sum(p.n_members for p in packs)
-        pack = cls(first.n_features, first.n_outputs, seeds, first.recipe).to(first.gate_bias)
+        seeds = [0] * sum(p.n_models for p in packs)
+        pack = cls(first.n_features, first.n_outputs, seeds, first.recipe, first.n_predictors)
         states = [p.state_dict() for p in packs]
+        pack = pack.to(first.gate_bias)
         pack.load_state_dict({name: torch.cat([s[name] for s in states]) for name in states[0]})
         return pack.eval()
 
-    def part(self, start: int, stop: int) -> PackedLSPIN:
-        """Return a copy, in evaluation mode, of the members from `start` to before `stop`."""
-        pack = PackedLSPIN(self.n_features, self.n_outputs, [0] * (stop - start), self.recipe)
-        pack = pack.to(self.gate_bias)
-        pack.load_state_dict({name: s[start:stop] for name, s in self.state_dict().items()})
-        return pack.eval()
-
     @property
-    def n_members(self) -> int:
-        """K, the number of networks in the pack."""
+    def n_models(self) -> int:
+        """K, the number of models in the pack."""
         return len(self.generators)
 
     @property
     def gate_bias(self) -> nn.Parameter:
-        """Gate locations of the average cell where gating is linear, shape (K, 1, d)."""
+        """Biases of the gating networks' last layer, shape (K G, 1, d)."""
         return self.gate_layers[-1].get_parameter("bias")
 
     @torch.no_grad()
@@ -176,36 +180,42 @@ class PackedLSPIN(nn.Module):
         """Keep the bias of every gate at or below `Recipe.max_bias`."""
         self.gate_bias.clamp_(max=self.recipe.max_bias)
 
-    def gate_locations(self, x: Tensor, *, local: bool = True) -> Tensor:
-        """Return mu, shape (K, n, d), for cells `x`, shape (K, n, d).
-
-        With ``local=False`` the weights of the last layer are not trained.
-        """
-        hidden = x
-        if self.recipe.gating != "local":
-            # A linear gate that read features which are closed for all would fit their noise.
-            hidden = x * (self.gate_bias.detach() > -0.5)
-        for layer in self.gate_layers[:-1]:
-            hidden = F.relu(layer(hidden))
-        return self.gate_layers[-1](hidden, frozen=not local) - self.threshold
+    def gate_locations(self, x: Tensor) -> Tensor:
+        """Return mu, shape (K, n, d), for cells `x`, shape (K, n, d)."""
+        return self._each(self.gate_layers, x).unflatten(0, (len(x), -1)).mean(1) - self.threshold
 
     def predict_gated(self, gated: Tensor) -> Tensor:
-        """Return logits or values, shape (K, n, c), for gated cells ``x * gate``, (K, n, d)."""
-        hidden = gated
-        for layer in self.predictor_layers[:-1]:
+        """Return logits or values, shape (K P, n, c), for gated cells, (K, n, d) or (K P, n, d)."""
+        return self._each(self.predictor_layers, gated)
+
+    def _each(self, layers: nn.ModuleList, x: Tensor) -> Tensor:
+        """Send the rows of every model through each of its networks."""
+        copies = len(layers[-1].get_parameter("bias")) // len(x)
+        hidden = x if copies == 1 else x.repeat_interleave(copies, dim=0)
+        for layer in layers[:-1]:
             hidden = F.relu(layer(hidden))
-        return self.predictor_layers[-1](hidden)
+        return layers[-1](hidden)
 
     @torch.no_grad()
     def divide_outputs(self, temperature: float) -> None:
-        """Divide what the predictor returns by a temperature, for good."""
+        """Divide what the predictors return by a temperature, for good."""
         for name in ("weight", "bias"):
             self.predictor_layers[-1].get_parameter(name).div_(temperature)
+
+    @torch.no_grad()
+    def settle_threshold(self, x: Tensor) -> None:
+        """Set the threshold so that `Recipe.max_open` gates of cells (n, d) are open on average."""
+        if self.recipe.max_open is None or self.recipe.max_open >= self.n_features:
+            return
+        gates = self.gate_locations(x.expand(self.n_models, *x.shape)) + 0.5
+        n_open = int(self.recipe.max_open * len(x))
+        last = gates.flatten(1).topk(n_open + 1, dim=1).values[:, -1]
+        self.threshold.add_(last[:, None, None])
 
     def forward(
         self, x: Tensor, stage: Stage | None = None, shares: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
-        """Predict for cells `x`, shape (K, n, d), or (n, d) where members share them.
+        """Predict for cells `x`, shape (K, n, d), or (n, d) where models share them.
 
         Parameters
         ----------
@@ -214,30 +224,32 @@ class PackedLSPIN(nn.Module):
         stage : Stage, optional
             In training: gates are sampled, with the noise and within the budget of this stage. By
             default they are free of noise.
-        shares : Tensor, shape (K, n), optional
+        shares : Tensor, shape (K P, n), optional
             Predict for mixtures instead: this share of what a cell's gates let through, and the
             rest of what those of the cell before it do (`mixed`).
 
         Returns
         -------
-        output : Tensor, shape (K, n, c)
-            Logits, or predicted values in regression.
+        output : Tensor, shape (K P, n, c)
+            Logits, or predicted values in regression, of each predictor.
         mu : Tensor, shape (K, n, d)
             Gate locations, from which `lspin.model.gates` gives gates and penalty.
         """
         if x.dim() == 2:
-            x = x.expand(self.n_members, *x.shape)
+            x = x.expand(self.n_models, *x.shape)
+        mu = self.gate_locations(x)
         if stage is None:
-            mu = self.gate_locations(x)
-            gates = gate_values(mu)
-        else:
-            mu = self.gate_locations(x, local=stage.local)
-            noise = self._noise(mu)
-            if stage.n_open is not None:
-                mu = mu - self._excess(mu + 0.5 + stage.sigma * noise, stage.n_open)
-            gates = sample_gates(mu, noise, stage.sigma)
+            return self.predict_gated(x * gate_values(mu)), mu
+        noise = self._noise(mu)
+        if stage.n_open is not None:
+            mu = mu - self._excess(mu + 0.5 + stage.sigma * noise, stage.n_open)
+        gates = sample_gates(mu, noise, stage.sigma)
+        if stage.any_mask > 0:
+            gates = self._any_mask(gates, stage.any_mask)
         gated = x * gates
-        return self.predict_gated(gated if shares is None else mixed(gated, shares)), mu
+        if shares is not None:
+            gated = mixed(gated.repeat_interleave(self.n_predictors, dim=0), shares)
+        return self.predict_gated(gated), mu
 
     def _excess(self, noisy: Tensor, max_open: float) -> Tensor:
         """Return by how much to lower gates so that `max_open` of a cell open on average.
@@ -253,9 +265,18 @@ class PackedLSPIN(nn.Module):
             self.threshold.add_(self.recipe.threshold_rate * excess)
         return excess
 
+    def _any_mask(self, gates: Tensor, share: float) -> Tensor:
+        """Give a share of the cells a random mask, of any size, instead of their own."""
+        drawn = torch.empty(len(gates), gates.shape[1], gates.shape[2] + 2, dtype=gates.dtype)
+        for model, generator in zip(drawn, self.generators, strict=True):
+            model.uniform_(generator=generator)
+        drawn = drawn.to(gates.device)
+        is_any, size, place = drawn[..., :1] < share, drawn[..., 1:2], drawn[..., 2:]
+        return torch.where(is_any, (place < size).to(gates.dtype), gates)
+
     def _noise(self, like: Tensor) -> Tensor:
-        """Draw standard normal noise, each member from its own stream."""
+        """Draw standard normal noise, each model from its own stream."""
         noise = torch.empty(like.shape, dtype=like.dtype)
-        for member, generator in zip(noise, self.generators, strict=True):
-            member.normal_(generator=generator)
+        for model, generator in zip(noise, self.generators, strict=True):
+            model.normal_(generator=generator)
         return noise.to(like.device)

@@ -1,16 +1,16 @@
-"""The lambda path: the same ensemble under rising prices of an open gate, scored honestly."""
+"""A path: the same model under one limit after another, scored honestly."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from copy import copy
+import math
+from collections.abc import Callable, Sequence
+from copy import deepcopy
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
-import torch
 from joblib import Memory, Parallel, delayed
 from numpy.typing import ArrayLike
 from sklearn.base import clone
@@ -21,69 +21,68 @@ from tqdm import tqdm
 
 from lspin.data.tables import aligned
 from lspin.model.cache import fingerprint, recorded
+from lspin.model.distillation import Lesson
 from lspin.model.network import PackedLSPIN
-from lspin.model.recipe import whole_number
-from lspin.model.selection import check_lam, count_open, of_every_class, one_standard_error
+from lspin.model.selection import count_open, of_every_class, one_standard_error
 from lspin.model.splits import check_groups, shuffled_folds
 from lspin.model.threads import n_workers
-from lspin.model.training import Task, fit_pack
+from lspin.model.training import Task
 
 if TYPE_CHECKING:
     from lspin.model.estimator import LSPINClassifier, LSPINRegressor
 
-LAMS = (0.0, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0)
-"""Lambdas of a path, from every gate free to hardly any open."""
+BUDGETS = (1, 2, 3, 5, 8, 12, 20, None)
+"""Open gates of a path, from a single measurement to no limit."""
 
 N_SPLITS = 5
 """Folds the cells are cut into, even if fewer of them are tested."""
 
-PATH_PACK_SIZE = 20
-"""Members in a pack: more than in a single fit, since there are many and large packs spend a
-smaller share of their time in Python, where threads do wait for each other."""
-
 
 @dataclass(frozen=True)
-class LambdaPath:
+class LimitPath:
     """What `lspin_path` returns.
 
     Attributes
     ----------
+    limit : {"max_open", "lam"}
+        Which parameter was varied.
     scores : DataFrame
-        A row per fold and lambda: accuracy, macro_f1 and log_loss, or mse and r2 in regression;
-        and the median number of open gates per cell, of one member (open_gates) and of the whole
-        ensemble (open_gates_union).
+        A row per fold and limit: accuracy, macro_f1 and log_loss, or mse and r2 in regression;
+        and the median number of gates that are open in a cell (open_gates). No limit is inf.
     rows : ndarray of int, shape (m,)
         The rows of `X` that were held out in some fold, in the order of `gates`.
-    gates : ndarray, shape (n_lams, m, d)
-        Gates of each held-out cell, averaged over the ensemble that never saw its donor.
+    gates : ndarray, shape (n_limits, m, d)
+        Gates of each held-out cell, by models that never saw its donor.
 
     Examples
     --------
     >>> import numpy as np
     >>> import pandas as pd
-    >>> from lspin.model import LambdaPath
-    >>> scores = pd.DataFrame({"fold": [0, 1], "lam": [2.0, 2.0], "macro_f1": [0.75, 0.77]})
-    >>> path = LambdaPath(scores, rows=np.arange(10), gates=np.zeros((1, 10, 42)))
-    >>> round(float(path.summary().loc[2.0, "macro_f1"]), 2)
+    >>> from lspin.model import LimitPath
+    >>> scores = pd.DataFrame({"fold": [0, 1], "max_open": [5, 5], "macro_f1": [0.75, 0.77]})
+    >>> path = LimitPath("max_open", scores, rows=np.arange(10), gates=np.zeros((1, 10, 42)))
+    >>> round(float(path.summary().loc[5, "macro_f1"]), 2)
     0.76
     """
 
+    limit: str
     scores: pd.DataFrame
     rows: np.ndarray
     gates: np.ndarray
 
     def summary(self) -> pd.DataFrame:
-        """Return the mean of the scores over folds, a row per lambda."""
-        return self.scores.drop(columns="fold").groupby("lam").mean()
+        """Return the mean of the scores over folds, a row per limit."""
+        return self.scores.drop(columns="fold").groupby(self.limit).mean()
 
     def one_standard_error(self) -> float:
-        """Return the largest lambda that is as good as the best, by `one_standard_error`.
+        """Return the tightest limit that is as good as the best, by `one_standard_error`.
 
         Good is a high macro F1, or a low squared error in regression.
         """
         good = self.scores["macro_f1"] if "macro_f1" in self.scores else -self.scores["mse"]
-        by_lam = good.groupby(self.scores["lam"])
-        return one_standard_error({lam: values.tolist() for lam, values in by_lam})
+        by_limit = {at: v.tolist() for at, v in good.groupby(self.scores[self.limit])}
+        simplest = "least" if self.limit == "max_open" else "largest"
+        return one_standard_error(by_limit, simplest=simplest)
 
 
 def lspin_path(
@@ -91,33 +90,35 @@ def lspin_path(
     X: pd.DataFrame | ArrayLike,
     y: ArrayLike,
     *,
-    lams: Sequence[float] = LAMS,
+    limit: str = "max_open",
+    values: Sequence[float | None] = BUDGETS,
     groups: ArrayLike | None = None,
     n_folds: int = 1,
     n_splits: int = N_SPLITS,
     memory: Memory | None = None,
-    on_fold: Callable[[LambdaPath], object] | None = None,
+    on_fold: Callable[[LimitPath], object] | None = None,
     verbose: int = 1,
-) -> LambdaPath:
-    """Train an ensemble for every lambda, all at once, and score each on held-out donors.
+) -> LimitPath:
+    """Train the model under one limit after another, and score each on held-out donors.
 
-    It gives what fitting `model` anew for every fold and lambda gives, if one random stream goes
-    through the folds. Members of different
-    lambdas share their seeds and rows, so that only lambda differs. Folds x lambdas x members are
-    cut into packs, which run through joblib: in threads, or wherever an enclosing
-    ``joblib.parallel_config`` says, for example on a Dask cluster.
+    It gives what fitting `model` anew for every fold and limit gives, if one random stream goes
+    through the folds; what the models of all limits learn from is made once per fold. Trainings
+    run through joblib: in threads, or wherever an enclosing ``joblib.parallel_config`` says, for
+    example on a Dask cluster.
 
     Parameters
     ----------
     model : LSPINClassifier, LSPINRegressor, or Pipeline that ends in one
-        Not changed (a RandomState in it moves on); all its parameters but ``lam`` are obeyed. What
-        comes before it in a pipeline is fitted on training cells only.
+        Not changed (a RandomState in it moves on); all its parameters but the limit are obeyed.
+        What comes before it in a pipeline is fitted on training cells only.
     X : DataFrame or array-like, shape (n, d)
         Features as `model` takes them: standardised, unless its pipeline sees to that.
     y : array-like, shape (n,)
         Class of each cell, or its value. Series go by the index of `X`, if it has one.
-    lams : sequence of float
-        Weights of the open-gate penalty.
+    limit : {"max_open", "lam"}
+        Which parameter to vary.
+    values : sequence of float or None
+        Its values; no limit is None, or for "lam" 0.
     groups : array-like, shape (n,), optional
         Donor of each cell; no donor is on both sides of any split.
     n_folds : int
@@ -125,7 +126,7 @@ def lspin_path(
     n_splits : int
         How many folds the cells are cut into, at least `n_folds`.
     memory : joblib.Memory, optional
-        Records every finished pack on disk; a pack that is recorded is not run again,
+        Records every finished training on disk; one that is recorded is not run again,
         neither after an interruption nor by another worker.
     on_fold : callable, optional
         Called with the path so far whenever a fold is done, for example to plot it.
@@ -134,14 +135,14 @@ def lspin_path(
 
     Returns
     -------
-    LambdaPath
+    LimitPath
 
     Raises
     ------
     TypeError
         If `model` has no gates.
     ValueError
-        If lambdas, folds or data cannot be used.
+        If limits, folds or data cannot be used.
 
     Examples
     --------
@@ -150,22 +151,26 @@ def lspin_path(
     >>> from lspin.features import model_inputs
     >>> cells = load_cells("twin")
     >>> few = cells.select(cells.X.index[::10])
-    >>> model = make_pipeline(model_inputs(few.X), LSPINClassifier(n_members=1, random_state=0))
-    >>> path = lspin_path(model, few.X, few.y, lams=(0.0, 4.0), groups=few.donors, verbose=0)
-    >>> gates = path.summary()["open_gates"]
-    >>> bool(gates[4.0] < gates[0.0])
-    True
+    >>> model = LSPINClassifier(n_members=1, n_steps=20, random_state=0)
+    >>> model = make_pipeline(model_inputs(few.X), model)
+    >>> path = lspin_path(model, few.X, few.y, values=(3, None), groups=few.donors, verbose=0)
+    >>> path.summary()["open_gates"].round().tolist()
+    [3.0, 42.0]
     """
     inputs = model[:-1] if isinstance(model, Pipeline) and len(model) > 1 else None
     model = model[-1] if isinstance(model, Pipeline) else model
     if not hasattr(model, "_plan"):
         raise TypeError(f"A path needs an LSPINClassifier or LSPINRegressor, got {model!r}.")
-    lams = np.atleast_1d(np.asarray(lams, dtype=object)).tolist()
-    for lam in lams:
-        check_lam(lam)
-    if not lams or n_folds < 1:
-        raise ValueError(f"A path needs at least one lambda and one fold, got {lams}, {n_folds}.")
-    n_members = whole_number("n_members", model.n_members)
+    if limit not in ("max_open", "lam"):
+        raise ValueError(f"limit must be 'max_open' or 'lam', got {limit!r}.")
+    values = np.atleast_1d(np.asarray(values, dtype=object)).tolist()
+    if not values or n_folds < 1:
+        raise ValueError(f"A path needs at least one limit and one fold, got {values}, {n_folds}.")
+    models = [
+        clone(model).set_params(**{"max_open": None, "lam": 0.0, limit: value}) for value in values
+    ]
+    for one in models:
+        one._recipes()  # refuses a value before anything is trained
     if isinstance(X, pd.DataFrame):
         y = aligned(y, X.index, "y")
         groups = None if groups is None else aligned(groups, X.index, "groups")
@@ -174,44 +179,40 @@ def lspin_path(
     rng = check_random_state(model.random_state)
     folds = _cut(y, donors, max(n_splits, n_folds), rng, model.task)[:n_folds]
 
-    run = recorded(memory)
-    fits: list[_Fit] = []
-
-    def tasks() -> Iterator[Any]:
-        # Made one by one while others are trained; the order, and so the random numbers, are fixed.
-        for train, test in folds:
-            fits.append(_Fit(model, inputs, X, y, donors, train, test, rng))
-            for key, task in fits[-1].packs(lams):
-                yield delayed(run)(key, task)
-
-    packs_per_fold = -(-len(lams) * n_members // PATH_PACK_SIZE)
-    results = Parallel(n_jobs=n_workers(), prefer="threads", return_as="generator")(tasks())
-    bar = tqdm(desc="lambda path", total=n_folds * packs_per_fold, disable=not verbose)
+    bar = tqdm(desc="path", total=n_folds * (1 + len(values)), disable=not verbose)
+    run = Parallel(n_jobs=n_workers(), prefer="threads", return_as="generator")
+    done = recorded(memory)
     scores, rows, gates = [], [], []
-    for k, (_, test) in enumerate(folds):
-        packs = []
-        for _ in range(packs_per_fold):
-            packs.append(next(results))
+    for k, (train, test) in enumerate(folds):
+        fold = _Fold(models, inputs, X, y, donors, train, test, rng)
+        taught = done(fold.key(), fold.plans[0].lesson)
+        bar.update()
+        tasks = (
+            delayed(done)(fold.key(i), partial(fold.train, i, taught)) for i in range(len(values))
+        )
+        for i, network in enumerate(run(tasks)):
+            row, found = fold.score(i, network)
+            at = math.inf if values[i] is None else values[i]
+            scores.append({"fold": k, limit: at, **row})
+            gates.append(found)
             bar.update()
-        found = fits[k].scores(PackedLSPIN.joined(packs), lams)
-        scores += [
-            {"fold": k, "lam": lam, **row} for lam, (row, _) in zip(lams, found, strict=True)
-        ]
         rows.append(test)
-        gates.append(np.stack([mean_gates for _, mean_gates in found]))
-        path = LambdaPath(pd.DataFrame(scores), np.concatenate(rows), np.concatenate(gates, axis=1))
+        by_fold = [np.stack(gates[j * len(values) :][: len(values)]) for j in range(k + 1)]
+        path = LimitPath(
+            limit, pd.DataFrame(scores), np.concatenate(rows), np.concatenate(by_fold, axis=1)
+        )
         if on_fold is not None:
             on_fold(path)
     bar.close()
     return path
 
 
-class _Fit:
-    """The estimator of one fold: its cells, and the rows and seeds of its members."""
+class _Fold:
+    """The models of one fold: its cells, and the rows and seeds of their networks."""
 
     def __init__(
         self,
-        model: LSPINClassifier | LSPINRegressor,
+        models: Sequence[LSPINClassifier | LSPINRegressor],
         inputs: Pipeline | None,
         X: pd.DataFrame | ArrayLike,
         y: np.ndarray,
@@ -224,40 +225,36 @@ class _Fit:
         if inputs is not None:
             inputs = clone(inputs)
             Z, self.Z_test = inputs.fit_transform(Z, y[train]), inputs.transform(self.Z_test)
-        self.model, self.y, self.test = clone(model), y, test
+        self.models, self.y, self.test = [clone(model) for model in models], y, test
         groups = None if donors is None else donors[train]
-        self.plan = self.model._plan(Z, y[train], groups, rng)
+        # All draw the same numbers, so that only the limit differs; the stream moves on once.
+        state = rng.get_state()
+        self.plans = []
+        for model in self.models:
+            rng.set_state(state)
+            self.plans.append(model._plan(Z, y[train], groups, rng))
 
-    def packs(self, lams: Sequence[float]) -> Iterator[tuple[str, Callable[[], PackedLSPIN]]]:
-        """Cut the members of all lambdas into packs; yield the key and the task of each."""
-        training = self.plan.training
+    def key(self, i: int | None = None) -> str:
+        """Return a text that stands for all that a training depends on."""
+        plan = self.plans[i or 0]
         # Tensors have no hash that is the same for equal ones.
-        data = {name: part for name, part in training.items() if not torch.is_tensor(part)}
-        weight = training.get("weight")
-        arrays = (self.plan.X, self.plan.target, None if weight is None else weight.cpu().numpy())
-        members = [member for lam in lams for member in self.plan.with_lam(lam)]
-        n_train = max(len(member.train) for member in members)
-        data["recipe"] = training["recipe"].for_rows(n_train)
-        for i in range(0, len(members), PATH_PACK_SIZE):
-            pack = members[i : i + PATH_PACK_SIZE]
-            key = fingerprint(*arrays, data, str(self.model.device), pack)
-            # One object and not several arrays, because joblib would keep shared arrays on a
-            # single Dask worker, and they would be lost with it.
-            yield key, partial(fit_pack, members=pack, **{**training, **data})
+        weight = plan.training.get("weight")
+        arrays = (plan.X, plan.target, None if weight is None else weight.cpu().numpy())
+        mask = None if i is None else (plan.mask_recipe, plan.seed)
+        device = str(self.models[0].device)
+        return fingerprint(*arrays, plan.task, device, plan.recipe, plan.members, mask)
 
-    def scores(
-        self, network: PackedLSPIN, lams: Sequence[float]
-    ) -> list[tuple[dict[str, float], np.ndarray]]:
-        """Return the scores, and the mean gates (m, d), of the held-out cells for each lambda."""
-        n = len(self.plan.members)
-        found = []
-        for i, lam in enumerate(lams):
-            fitted = copy(self.model)
-            fitted._adopt(network.part(i * n, (i + 1) * n), self.plan, lam)
-            gates = fitted.member_gates(self.Z_test)
-            row = _score(fitted, self.Z_test, self.y[self.test], np.unique(self.y))
-            found.append(({**row, **count_open(gates)}, gates.mean(axis=0)))
-        return found
+    def train(self, i: int, taught: Lesson) -> PackedLSPIN:
+        plan = self.plans[i]
+        return plan.one_mask(taught) if plan.is_sparse else plan.dense()
+
+    def score(self, i: int, network: PackedLSPIN) -> tuple[dict[str, float], np.ndarray]:
+        """Return the scores, and the gates (m, d), of the held-out cells."""
+        fitted = self.models[i]
+        fitted._adopt(deepcopy(network), self.plans[i])
+        gates = fitted.gates(self.Z_test)
+        row = _score(fitted, self.Z_test, self.y[self.test], np.unique(self.y))
+        return {**row, "open_gates": count_open(gates)}, gates
 
 
 def _cut(

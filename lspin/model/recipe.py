@@ -11,12 +11,15 @@ import numpy as np
 
 from lspin.model.gates import SIGMA
 
-_SHARES = ("ramp", "budget_ramp", "local_from", "min_noise", "threshold_rate")
+_SHARES = ("ramp", "budget_ramp", "min_noise", "threshold_rate", "mask_ramp")
 _POSITIVE = ("learning_rate", "sigma", "max_bias", "gate_gain", "predictor_gain")
 _WIDTHS = ("gate_hidden", "predictor_hidden")
 
-GATINGS = ("local", "linear", "global")
+GATINGS = ("local", "global")
 PREDICTORS = ("mlp", "linear")
+
+MAX_LAM = 1e6
+"""Any larger and the penalty would swamp the loss: float32 has seven digits."""
 
 
 def is_number(value: Any) -> bool:
@@ -71,6 +74,45 @@ def whole_number(name: str, value: Any) -> int:
     return int(value)
 
 
+class Regularisation(NamedTuple):
+    """How strongly a predictor is held back from learning its training cells by heart.
+
+    Attributes
+    ----------
+    weight_decay : float
+        Each step multiplies the weights by 1 minus the learning rate times this.
+    mixup : float
+        It trains on mixtures of what the gates of two cells let through, with shares from
+        Beta(mixup, mixup) ([1]_, [2]_); 0 is none. Not used in regression.
+
+    References
+    ----------
+    .. [1] Zhang, Cisse, Dauphin, Lopez-Paz. "mixup: Beyond Empirical Risk Minimization".
+           ICLR 2018. Equation 2, for inputs.
+    .. [2] Verma et al. "Manifold Mixup: Better Representations by Interpolating Hidden States".
+           ICML 2019.
+
+    Examples
+    --------
+    >>> from lspin.model import REGULARISATIONS
+    >>> REGULARISATIONS[4]
+    Regularisation(weight_decay=0.1, mixup=0.2)
+    """
+
+    weight_decay: float
+    mixup: float
+
+
+REGULARISATIONS = tuple(
+    Regularisation(decay, mixup) for decay in (0.03, 0.1, 0.3, 1.0) for mixup in (0.0, 0.2, 1.0)
+)
+"""Of the dense networks, in turn. Nobody knows beforehand how noisy the labels of a table are and
+how smooth its classes, so the networks differ in it, and their mean does well on most tables."""
+
+BEHIND_THE_MASK = tuple(REGULARISATIONS[k] for k in (4, 7, 5, 8))
+"""Of the predictors behind one mask: the middle of the range."""
+
+
 class Stage(NamedTuple):
     """What holds at one moment of a training; see `Recipe.stage`.
 
@@ -82,76 +124,72 @@ class Stage(NamedTuple):
         How many gates of a cell may be open, on average over cells; None is no limit.
     sigma : float
         Standard deviation of the gate noise.
-    local : bool
-        Whether gates may depend on the cell yet.
-    final : bool
-        Whether a network may be kept as it is now: a budget must have been reached.
+    any_mask : float
+        Share of cells that are seen through a random mask instead of their own.
 
     Examples
     --------
-    >>> from lspin.model import Recipe
-    >>> Recipe().stage(0.35, n_features=42).price
+    >>> from lspin.model import DENSE
+    >>> DENSE.stage(0.35, n_features=42).price
     0.5
     """
 
     price: float
     n_open: float | None
     sigma: float
-    local: bool
-    final: bool
+    any_mask: float
 
 
 @dataclass(frozen=True)
 class Recipe:
     """Every setting of a training; the same for all networks of a pack.
 
-    Vary it with `dataclasses.replace`, and give it to an estimator as ``recipe=``. What an
-    estimator has a parameter for (`gating`, `predictor`, `max_open`, `mixup`, `weight_decay`,
-    `n_steps`) is given to the estimator instead.
+    Two are shipped: `DENSE` and `ONE_MASK`. Vary one with `dataclasses.replace`, and give it to
+    an estimator as ``recipe=`` or ``mask_recipe=``. What an estimator has a parameter for
+    (`lam`, `max_open`, `gating`, `predictor`, `n_steps`) is given to the estimator instead.
 
     Attributes
     ----------
-    gating : {"local", "linear", "global"}
-        How the gate location mu depends on the cell: by a network of hidden layers; by a weighted
-        sum of those features whose gate is open for the average cell; or not at all, which is the
-        global stochastic gates ("STG") of [1]_.
+    lam : float
+        Price: weight of the open-gate penalty.
+    max_open : float, optional
+        Budget: how many gates of a cell may be open, on average over cells.
+    gating : {"local", "global"}
+        How a gate depends on the cell: by a network, or not at all, which is the global
+        stochastic gates ("STG") of [1]_.
     predictor : {"mlp", "linear"}
         What reads the gated features; "linear" is the locally linear variant of [2]_ ("LLSPIN").
-    max_open : float, optional
-        Budget: how many gates may be open per cell and network, on average over cells.
-    mixup : float
-        Classifiers train on mixtures of what the gates of two cells let through, with shares from
-        Beta(mixup, mixup) ([3]_, [4]_); 0 is none, and so is anything below 0.001, whose shares are
-        all 0 or 1. Not used in regression.
-    weight_decay : float
-        AdamW's.
     n_steps : int, optional
         Optimisation steps; by default `min_epochs` passes over the training rows, and at least
-        `min_steps`, or `budget_steps` under a budget, because which few gates serve a cell best
-        is learned late.
-    min_steps, budget_steps, min_epochs : int
+        `min_steps`.
+    min_steps, min_epochs : int
         See `n_steps`.
+    n_gating : int
+        Gating networks of a model; its gates are located where they say on average.
     batch_size : int
         Rows in a step.
     n_checks : int
         How often in a training the validation rows are looked at.
     learning_rate : float
         The highest of the one-cycle schedule.
-    label_smoothing : float
-        Share of a label that is spread over all classes: a Cre line is an imperfect label.
+    gate_decay : float, optional
+        Weight decay of the gating networks; by default that of the predictor behind them.
     ramp : float
-        Share of the steps over which the price of an open gate rises from 0 to lambda, so that
+        Share of the steps over which the price of an open gate rises from 0 to `lam`, so that
         what a feature is good for is known before gates close.
     budget_ramp : float
         Share of the steps over which a budget falls from all gates to `max_open`.
-    local_from : float
-        Share of the steps after which linear gates may depend on the cell: by then those that no
-        cell needs are closed.
     sigma : float
         Standard deviation of the gate noise. Under a budget it falls in proportion to the steps
         that are left: where few gates are open, the network must learn to do with exactly these.
     min_noise : float
         Share of `sigma` at which it stops to fall.
+    any_mask, least_any_mask, mask_ramp : float
+        Share of cells, at the start of a training, that the predictors see through a random mask
+        instead of the cell's own ([3]_); it falls to `least_any_mask` over a share `mask_ramp` of
+        the steps. A predictor that knows only the masks of the gating networks learns what a mask
+        means (this cell has its second gate open: so it must be of that class), and then the mask
+        answers in place of the measurements.
     threshold_rate : float
         How fast the threshold that is used at inference follows that of a batch, under a budget.
     max_bias : float
@@ -173,40 +211,39 @@ class Recipe:
            Gates". ICML 2020.
     .. [2] Yang, Lindenbaum, Kluger. "Locally Sparse Neural Networks for Tabular
            Biomedical Data". ICML 2022.
-    .. [3] Zhang, Cisse, Dauphin, Lopez-Paz. "mixup: Beyond Empirical Risk Minimization".
-           ICLR 2018. Equation 2, for inputs.
-    .. [4] Verma et al. "Manifold Mixup: Better Representations by Interpolating Hidden States".
-           ICML 2019.
+    .. [3] Jethani, Sudarshan, Aphinyanaphongs, Ranganath. "Have We Learned to Explain? How
+           Interpretability Methods Can Learn to Encode Predictions in their Interpretations".
+           AISTATS 2021.
 
     Examples
     --------
     >>> from dataclasses import replace
-    >>> from lspin.model import Recipe
-    >>> shipped = Recipe()
-    >>> shipped.steps(n_train=1000)
-    300
-    >>> replace(shipped, min_steps=500).steps(n_train=1000)
+    >>> from lspin.model import DENSE
+    >>> DENSE.steps(n_train=1000)
     500
+    >>> replace(DENSE, min_steps=900).steps(n_train=1000)
+    900
     """
 
+    lam: float = 0.0
+    max_open: float | None = None
     gating: str = "local"
     predictor: str = "mlp"
-    max_open: float | None = None
-    mixup: float = 1.0
-    weight_decay: float = 0.6
     n_steps: int | None = None
-    min_steps: int = 300
-    budget_steps: int = 1000
-    min_epochs: int = 5
+    min_steps: int = 500
+    min_epochs: int = 20
+    n_gating: int = 1
     batch_size: int = 128
     n_checks: int = 20
     learning_rate: float = 1e-2
-    label_smoothing: float = 0.05
+    gate_decay: float | None = None
     ramp: float = 0.7
     budget_ramp: float = 0.8
-    local_from: float = 0.35
     sigma: float = SIGMA
-    min_noise: float = 0.02
+    min_noise: float = 0.2
+    any_mask: float = 0.0
+    least_any_mask: float = 0.0
+    mask_ramp: float = 0.5
     threshold_rate: float = 0.1
     max_bias: float = 1.0
     gate_hidden: tuple[int, ...] = (64, 64)
@@ -216,18 +253,26 @@ class Recipe:
 
     def __post_init__(self) -> None:
         """Refuse a setting that a user may choose and that cannot be used."""
+        if not is_number(self.lam) or not 0 <= self.lam <= MAX_LAM:
+            raise ValueError(f"lam must be a number from 0 to {MAX_LAM:g}, got {self.lam!r}.")
+        if self.max_open is not None and not (is_number(self.max_open) and self.max_open > 0):
+            raise ValueError(f"max_open must be above 0, or None, got {self.max_open!r}.")
+        if self.lam and self.max_open is not None:
+            raise ValueError(
+                f"Give lam={self.lam!r} or max_open={self.max_open!r}, not both: max_open is the "
+                "number of gates that stay open, and a price would close more of them."
+            )
         if self.gating not in GATINGS:
             raise ValueError(f"gating must be one of {GATINGS}, got {self.gating!r}.")
         if self.predictor not in PREDICTORS:
             raise ValueError(f"predictor must be one of {PREDICTORS}, got {self.predictor!r}.")
-        if self.max_open is not None and not (is_number(self.max_open) and self.max_open > 0):
-            raise ValueError(f"max_open must be above 0, or None, got {self.max_open!r}.")
-        for name in ("mixup", "weight_decay"):
-            value = getattr(self, name)
-            if not is_number(value) or value < 0:
-                raise ValueError(f"{name} must be a finite number >= 0, got {value!r}.")
         if self.n_steps is not None:
             object.__setattr__(self, "n_steps", whole_number("n_steps", self.n_steps))
+        for name in ("any_mask", "least_any_mask"):
+            if not (is_number(getattr(self, name)) and 0 <= getattr(self, name) <= 1):
+                raise ValueError(f"{name} must be from 0 to 1, got {getattr(self, name)!r}.")
+        if self.gate_decay is not None and not (is_number(self.gate_decay) and self.gate_decay > 0):
+            raise ValueError(f"gate_decay must be a number above 0, got {self.gate_decay!r}.")
         for field in fields(self):  # those that only an experiment changes
             value = getattr(self, field.name)
             if field.type == "int":
@@ -241,10 +286,13 @@ class Recipe:
                     self, field.name, tuple(whole_number(field.name, n) for n in value)
                 )
 
+    def is_limited(self, n_features: int) -> bool:
+        """Tell whether a budget closes any of `n_features` gates."""
+        return self.max_open is not None and self.max_open < n_features
+
     def steps(self, n_train: int) -> int:
         """Return the number of optimisation steps for `n_train` rows."""
-        at_least = self.min_steps if self.max_open is None else self.budget_steps
-        return self.n_steps or max(at_least, self.min_epochs * n_train // self.batch_size)
+        return self.n_steps or max(self.min_steps, self.min_epochs * n_train // self.batch_size)
 
     def for_rows(self, n_train: int) -> Recipe:
         """Return the recipe with its number of steps settled, the same for all packs of a fit."""
@@ -253,14 +301,23 @@ class Recipe:
     def stage(self, done: float, n_features: int) -> Stage:
         """Return what holds when a share `done` of the training of `n_features` gates is over."""
         price = min(1.0, done / self.ramp)
-        local = {"local": True, "linear": done >= self.local_from, "global": False}[self.gating]
+        any_mask = max(self.least_any_mask, self.any_mask * (1 - done / self.mask_ramp))
         if self.max_open is None or self.max_open >= n_features:
-            return Stage(price, None, self.sigma, local, final=True)
+            return Stage(price, None, self.sigma, any_mask)
         share = self.max_open / n_features
         n_open = n_features * share ** min(1.0, done / self.budget_ramp)
         sigma = self.sigma * max(1 - done, self.min_noise)
-        return Stage(price, n_open, sigma, local, final=done >= self.budget_ramp)
+        return Stage(price, n_open, sigma, any_mask)
 
 
-DEFAULT = Recipe()
-"""What is shipped."""
+DENSE = Recipe()
+"""Of the networks that see everything: each by itself, many of them, soon trained."""
+
+ONE_MASK = Recipe(
+    n_gating=16, predictor_hidden=(128, 64), min_steps=1000, min_epochs=40, gate_decay=1.0
+)
+"""Of the one model whose gates close: which few gates serve a cell best is learned late."""
+
+ONE_MASK_OF_VALUES = replace(ONE_MASK, any_mask=0.8, mask_ramp=0.8, min_steps=2000)
+"""The same where it predicts values: these are exact, and so is what masks would give away. The
+probabilities from which classes are learned are not, and there random masks cost accuracy."""

@@ -1,63 +1,52 @@
-"""How many gates are open, and which lambda that is worth."""
+"""How many gates are open, and how many that is worth."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 
-from lspin.model.recipe import is_number
 
-MAX_LAM = 1e6
-"""Any larger and the penalty would swamp the loss: float32 has seven digits."""
-
-
-def count_open(member_gates: np.ndarray) -> dict[str, float]:
-    """Count the gates above 0.
+def count_open(gates: np.ndarray) -> float:
+    """Return how many gates of a cell are above 0, the median over cells.
 
     Parameters
     ----------
-    member_gates : ndarray, shape (n_members, n, d)
-        Gates of every member.
-
-    Returns
-    -------
-    dict
-        ``open_gates``: median over cells and members of the gates one member opens;
-        ``open_gates_union``: median over cells of those any member opens.
-
-    Examples
-    --------
-    Two networks, one cell: they open one gate each, and not the same.
-
-    >>> import numpy as np
-    >>> from lspin.model import count_open
-    >>> count_open(np.array([[[0.8, 0.0, 0.0]], [[0.0, 0.3, 0.0]]]))
-    {'open_gates': 1.0, 'open_gates_union': 2.0}
-    """
-    is_open = member_gates > 0
-    return {
-        "open_gates": float(np.median(is_open.sum(axis=2))),
-        "open_gates_union": float(np.median(is_open.any(axis=0).sum(axis=1))),
-    }
-
-
-def one_standard_error(scores_by_lambda: Mapping[float, Sequence[float]]) -> float:
-    """Choose the largest lambda that is as good as the best, given how unsure the best is.
-
-    The one-standard-error rule ([1]_, section 7.10): of all lambdas whose mean score is at
-    least the best mean less one standard error of it, take the one that closes most gates.
-
-    Parameters
-    ----------
-    scores_by_lambda : mapping of float to sequence of float
-        Scores of each lambda on the same inner folds, at least 2; larger is better.
+    gates : ndarray, shape (n, d)
 
     Returns
     -------
     float
-        One of the lambdas.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from lspin.model import count_open
+    >>> count_open(np.array([[0.8, 0.0, 0.0], [0.1, 0.3, 0.0], [1.0, 0.0, 0.0]]))
+    1.0
+    """
+    return float(np.median((gates > 0).sum(axis=1)))
+
+
+def one_standard_error(
+    scores: Mapping[float, Sequence[float]], *, simplest: str = "least"
+) -> float:
+    """Choose the simplest setting that is as good as the best, given how unsure the best is.
+
+    The one-standard-error rule ([1]_, section 7.10): of all settings whose mean score is at
+    least the best mean less one standard error of it, take the one that closes most gates.
+
+    Parameters
+    ----------
+    scores : mapping of float to sequence of float
+        Scores of each budget, or lambda, on the same inner folds, at least 2; larger is better.
+    simplest : {"least", "largest"}
+        Whether the least number closes most gates, as of budgets, or the largest, as of lambdas.
+
+    Returns
+    -------
+    float
+        One of the settings.
 
     Raises
     ------
@@ -71,15 +60,16 @@ def one_standard_error(scores_by_lambda: Mapping[float, Sequence[float]]) -> flo
     Examples
     --------
     >>> from lspin.model import one_standard_error
-    >>> one_standard_error({0.0: [0.80, 0.82, 0.78], 2.0: [0.79, 0.80, 0.80], 8.0: [0.5, 0.5, 0.5]})
-    2.0
+    >>> one_standard_error({2: [0.5, 0.5, 0.5], 5: [0.79, 0.80, 0.80], 41: [0.80, 0.82, 0.78]})
+    5
     """
-    if not scores_by_lambda or min(map(len, scores_by_lambda.values())) < 2:
+    if not scores or min(map(len, scores.values())) < 2:
         raise ValueError("The rule of one standard error needs the scores of at least two folds.")
-    mean = {lam: np.mean(values) for lam, values in scores_by_lambda.items()}
-    best = scores_by_lambda[max(mean, key=mean.__getitem__)]
+    mean = {setting: np.mean(values) for setting, values in scores.items()}
+    best = scores[max(mean, key=mean.__getitem__)]
     enough = np.mean(best) - np.std(best, ddof=1) / np.sqrt(len(best))
-    return max(lam for lam, value in mean.items() if value >= enough)
+    good = [setting for setting, value in mean.items() if value >= enough]
+    return max(good) if simplest == "largest" else min(good)
 
 
 def of_every_class(proba: np.ndarray, known: np.ndarray, classes: np.ndarray) -> np.ndarray:
@@ -106,20 +96,3 @@ def of_every_class(proba: np.ndarray, known: np.ndarray, classes: np.ndarray) ->
     every = np.zeros((len(proba), len(classes)))
     every[:, np.isin(classes, known)] = proba
     return every
-
-
-def check_lam(lam: Any) -> None:
-    """Raise a ValueError if this is no weight of the open-gate penalty.
-
-    Parameters
-    ----------
-    lam
-        What a user gave.
-
-    Examples
-    --------
-    >>> from lspin.model.selection import check_lam
-    >>> check_lam(0.5)
-    """
-    if not is_number(lam) or not 0 <= lam <= MAX_LAM:
-        raise ValueError(f"lam must be a number from 0 to {MAX_LAM:g}, or 'auto', got {lam!r}.")

@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike
 from sklearn.model_selection import GroupKFold, KFold, StratifiedGroupKFold, StratifiedKFold
 
 from lspin.data.folds import MAX_SHUFFLES
+from lspin.model.recipe import REGULARISATIONS
 from lspin.model.training import Member, Task
 
 VALID_FOLDS = 8
@@ -146,7 +147,7 @@ def draw_members(
     *,
     task: Task,
 ) -> list[Member]:
-    """Draw the rows and the seed of each member of an ensemble.
+    """Draw the rows, the seed and the regularisation of each network of an ensemble.
 
     Each keeps some rows to be judged by: stratified by class, grouped by donor where donors are
     given, and reshuffled when the folds of one shuffle are used up. Where the data are too few to
@@ -165,7 +166,6 @@ def draw_members(
     Returns
     -------
     list of Member
-        With ``lam=0``.
 
     Examples
     --------
@@ -195,6 +195,6 @@ def draw_members(
         splits = [(train, rng.permutation(valid)[:MAX_VALID]) for train, valid in folds[:n_members]]
     seeds = rng.randint(2**31, size=n_members)
     return [
-        Member(train=train, valid=valid, lam=0.0, seed=int(seed))
-        for (train, valid), seed in zip(splits, seeds, strict=True)
+        Member(train, valid, int(seed), (REGULARISATIONS[k % len(REGULARISATIONS)],))
+        for k, ((train, valid), seed) in enumerate(zip(splits, seeds, strict=True))
     ]

@@ -1,4 +1,4 @@
-"""One loop that fits a pack: rows, lambda, seed and early stopping per member."""
+"""One loop that fits a pack: rows, seed, regularisation and early stopping per model."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tqdm import tqdm
 
 from lspin.model.gates import open_probability
 from lspin.model.network import PackedLSPIN, mixed
-from lspin.model.recipe import DEFAULT, Recipe, Stage
+from lspin.model.recipe import DENSE, REGULARISATIONS, Recipe, Regularisation, Stage
 from lspin.model.threads import n_workers, one_torch_thread, own_torch_state
 
 Task = Literal["classification", "regression"]
@@ -26,52 +26,48 @@ LEAST_MIXUP = 1e-3
 ELEMENTS_AT_ONCE = 2**23
 """Numbers sent through the networks at once when validation rows are looked at; bounds memory."""
 
-PACK_SIZE = 8
-"""Members trained as one pack. Larger packs are hardly faster per member, and a size that
+PACK_SIZE = 6
+"""Models trained as one pack. Larger packs are hardly faster per model, and a size that
 does not depend on the machine gives the same numbers on every number of processors."""
 
 
 @dataclass(frozen=True)
 class Member:
-    """What one member of a pack is trained on.
+    """What one model of a pack is trained on.
 
     Attributes
     ----------
     train, valid : ndarray of int
-        Rows to fit, and rows that choose the step to keep.
-    lam : float
-        Weight of the open-gate penalty.
+        Rows to fit, and rows that choose the step to keep; if there are none, it is the last.
     seed : int
-        Seed of the member's weights and gate noise.
+        Seed of the model's weights, gate noise and batches.
+    regularisations : tuple of Regularisation
+        One for each predictor behind the model's mask.
 
     Examples
     --------
     >>> import numpy as np
     >>> from lspin.model import Member
-    >>> member = Member(train=np.arange(150), valid=np.arange(150, 200), lam=1.0, seed=0)
-    >>> len(member.train), len(member.valid)
-    (150, 50)
+    >>> member = Member(train=np.arange(150), valid=np.arange(150, 200), seed=0)
+    >>> len(member.train), len(member.valid), len(member.regularisations)
+    (150, 50, 1)
     """
 
     train: np.ndarray
     valid: np.ndarray
-    lam: float
     seed: int
+    regularisations: tuple[Regularisation, ...] = (REGULARISATIONS[4],)
 
 
-def classification_loss(logits: Tensor, target: Tensor, label_smoothing: float = 0.0) -> Tensor:
-    """Smoothed cross-entropy per cell, (K, n), of logits (K, n, c) and classes.
-
-    Classes are indices, (K, n), or shares of each class, (K, n, c).
+def classification_loss(logits: Tensor, target: Tensor) -> Tensor:
+    """Cross-entropy per cell, (K, n), of logits (K, n, c) and shares of each class.
 
     Parameters
     ----------
     logits : Tensor, shape (K, n, c)
         Outputs of K networks.
-    target : Tensor, shape (K, n) or (K, n, c)
-        Class indices (int64), or shares of each class (float32).
-    label_smoothing : float
-        Share of a label that is spread over all classes.
+    target : Tensor, shape (K, n, c)
+        How much of each class a cell is; rows sum to 1.
 
     Returns
     -------
@@ -79,29 +75,23 @@ def classification_loss(logits: Tensor, target: Tensor, label_smoothing: float =
 
     Examples
     --------
-    With smoothing, a network that is sure and right pays something all the same:
-
     >>> import torch
     >>> from lspin.model import classification_loss
-    >>> logits, target = torch.tensor([[[9.0, 0.0]]]), torch.tensor([[0]])
-    >>> classification_loss(logits, target, label_smoothing=0.05).round(decimals=2)
-    tensor([[0.2300]])
+    >>> logits, target = torch.tensor([[[2.0, 0.0]]]), torch.tensor([[[0.5, 0.5]]])
+    >>> classification_loss(logits, target).round(decimals=2)
+    tensor([[1.1300]])
     """
-    if target.dim() == 3:
-        target = target.transpose(1, 2)
-    return F.cross_entropy(
-        logits.transpose(1, 2), target, reduction="none", label_smoothing=label_smoothing
-    )
+    return F.cross_entropy(logits.transpose(1, 2), target.transpose(1, 2), reduction="none")
 
 
 def regression_loss(values: Tensor, target: Tensor) -> Tensor:
-    """Squared error per cell, shape (K, n), of values (K, n, 1) and targets (K, n).
+    """Squared error per cell, shape (K, n), of values and targets, both (K, n, 1).
 
     Parameters
     ----------
     values : Tensor, shape (K, n, 1)
         Outputs of K networks.
-    target : Tensor, shape (K, n)
+    target : Tensor, shape (K, n, 1)
         Standardised values.
 
     Returns
@@ -112,17 +102,16 @@ def regression_loss(values: Tensor, target: Tensor) -> Tensor:
     --------
     >>> import torch
     >>> from lspin.model import regression_loss
-    >>> regression_loss(torch.tensor([[[3.0]]]), torch.tensor([[1.0]]))
+    >>> regression_loss(torch.tensor([[[3.0]]]), torch.tensor([[[1.0]]]))
     tensor([[4.]])
     """
-    return (values.squeeze(-1) - target) ** 2
+    return (values - target).square().squeeze(2)
 
 
 def objective(
     network: PackedLSPIN,
     x: Tensor,
     target: Tensor,
-    lam: Tensor,
     *,
     task: Task = "classification",
     stage: Stage | None = None,
@@ -130,27 +119,25 @@ def objective(
 ) -> Tensor:
     """Return what training minimises, cell by cell ([1]_, equation 5).
 
-    The prediction loss plus ``lam`` times the mean probability that a gate is open.
+    The prediction loss, mean over the predictors of a model, plus `Recipe.lam` times the mean
+    probability that a gate is open.
 
     Parameters
     ----------
     network : PackedLSPIN
-        K networks.
+        K models of P predictors.
     x : Tensor, shape (K, n, d) or (n, d)
         Standardised features.
-    target : Tensor, shape (K, n) or (K, n, c)
-        Class indices (int64) or shares of each class; for regression (K, n) standardised
-        values (float32).
-    lam : Tensor, shape (K,)
-        Weight of the penalty for each network.
+    target : Tensor, shape (K, n, c)
+        Shares of each class; for regression, standardised values, c = 1.
     task : {"classification", "regression"}
         Which prediction loss.
     stage : Stage, optional
         Of the training, whose gates are sampled, as in `PackedLSPIN.forward`. By default they are
-        free of noise and the price is `lam` itself.
-    shares : Tensor, shape (K, n), optional
-        Predict for mixtures of cells, as in `PackedLSPIN.forward`; `target` is that of the
-        mixtures.
+        free of noise and the price is `Recipe.lam` itself.
+    shares : Tensor, shape (K P, n), optional
+        Predict for mixtures of cells, as in `PackedLSPIN.forward`, and compare with the mixtures
+        of their targets.
 
     Returns
     -------
@@ -166,23 +153,27 @@ def objective(
     With all gates fully open the penalty is nearly lambda itself:
 
     >>> import torch
-    >>> from lspin.model import PackedLSPIN
+    >>> from lspin.model import PackedLSPIN, Recipe
     >>> from lspin.model import objective
-    >>> network = PackedLSPIN(n_features=4, n_outputs=2, seeds=[0])
-    >>> x, target = torch.zeros(10, 4), torch.zeros(1, 10, dtype=torch.int64)
-    >>> free = objective(network, x, target, lam=torch.tensor([0.0]))
-    >>> priced = objective(network, x, target, lam=torch.tensor([1.0]))
+    >>> x, target = torch.zeros(10, 4), torch.tensor([1.0, 0.0]).expand(1, 10, 2)
+    >>> free, priced = (
+    ...     objective(PackedLSPIN(4, 2, seeds=[0], recipe=Recipe(lam=lam)), x, target)
+    ...     for lam in (0.0, 1.0)
+    ... )
     >>> (priced - free)[0, 0].item() > 0.9
     True
     """
     recipe = network.recipe
     output, mu = network(x, stage, shares)
-    if task == "regression":
-        loss = regression_loss(output, target)
-    else:
-        loss = classification_loss(output, target, recipe.label_smoothing)
-    price = lam if stage is None else lam * stage.price
-    return loss + price[:, None] * open_probability(mu, recipe.sigma).mean(dim=2)
+    target = target.repeat_interleave(network.n_predictors, dim=0)
+    if shares is not None:
+        target = mixed(target, shares)
+    loss_of = regression_loss if task == "regression" else classification_loss
+    loss = loss_of(output, target).unflatten(0, (len(mu), -1)).mean(dim=1)
+    if recipe.lam == 0:
+        return loss
+    price = recipe.lam if stage is None else recipe.lam * stage.price
+    return loss + price * open_probability(mu, recipe.sigma).mean(dim=2)
 
 
 def fit_members(
@@ -190,29 +181,28 @@ def fit_members(
     target: Tensor,
     members: Sequence[Member],
     *,
-    n_outputs: int,
     task: Task = "classification",
-    recipe: Recipe = DEFAULT,
+    recipe: Recipe = DENSE,
     weight: Tensor | None = None,
     verbose: int = 0,
     pack_size: int = PACK_SIZE,
 ) -> PackedLSPIN:
-    """Train any number of members, cut into packs that run side by side.
+    """Train any number of models, cut into packs that run side by side.
 
     Packs run through joblib: in threads by default, or wherever an enclosing
     ``joblib.parallel_config`` says, for example on a Dask cluster.
 
     Parameters
     ----------
-    x, target, members, n_outputs, task, recipe, weight, verbose
+    x, target, members, task, recipe, weight, verbose
         As in `fit_pack`. The progress bar is that of the first pack.
     pack_size : int
-        Members in a pack. It does not depend on the machine, so neither do the results.
+        Models in a pack. It does not depend on the machine, so neither do the results.
 
     Returns
     -------
     PackedLSPIN
-        All members, in the order given.
+        All models, in the order given.
 
     Examples
     --------
@@ -221,23 +211,19 @@ def fit_members(
     >>> from lspin.model import Member, Recipe, fit_members
     >>> rng = np.random.default_rng(0)
     >>> x = torch.tensor(rng.standard_normal((200, 4)), dtype=torch.float32)
-    >>> target = (x[:, 0] > 0).long()
-    >>> train, valid = np.arange(150), np.arange(150, 200)
-    >>> members = [Member(train, valid, lam, seed=0) for lam in (0.0, 2.0)]
-    >>> network = fit_members(x, target, members, n_outputs=2, recipe=Recipe(n_steps=20))
-    >>> network.n_members
+    >>> target = torch.stack([x[:, 0] > 0, x[:, 0] <= 0], dim=1).float()
+    >>> members = [Member(np.arange(150), np.arange(150, 200), seed) for seed in (0, 1)]
+    >>> fit_members(x, target, members, recipe=Recipe(n_steps=20)).n_models
     2
     """
-    recipe = recipe.for_rows(max(len(m.train) for m in members))
     size = pack_size if x.device.type == "cpu" else len(members)  # a GPU takes all at once
     packs = Parallel(n_jobs=n_workers(), prefer="threads")(
         delayed(fit_pack)(
             x,
             target,
             members[i : i + size],
-            n_outputs=n_outputs,
             task=task,
-            recipe=recipe,
+            recipe=recipe.for_rows(max(len(m.train) for m in members)),
             weight=weight,
             verbose=0 if i else verbose,
         )
@@ -253,47 +239,48 @@ def fit_pack(
     target: Tensor,
     members: Sequence[Member],
     *,
-    n_outputs: int,
     task: Task = "classification",
-    recipe: Recipe = DEFAULT,
+    recipe: Recipe = DENSE,
     weight: Tensor | None = None,
     verbose: int = 0,
 ) -> PackedLSPIN:
-    """Train one LSPIN per member, all at once, and keep each at its best step.
+    """Train one model per member, all at once, and keep each at its best step.
 
-    Every step is AdamW under a one-cycle learning rate, on a batch of each member's
-    own rows. A member's loss is its mean `objective`; the pack's loss is the sum
-    over members, so no gradient crosses from one member to another.
+    Every step is Adam under a one-cycle learning rate, with a weight decay for each predictor
+    ([1]_), on a batch of each model's own rows. A model's loss is its mean `objective`; the
+    pack's loss is the sum over models, so no gradient crosses from one model to another.
 
     Parameters
     ----------
     x : Tensor, shape (n, d), float32
         Standardised features.
-    target : Tensor, shape (n,)
-        Class indices (int64), or standardised values (float32) for regression.
+    target : Tensor, shape (n, c), float32
+        How much of each of c classes a row is; for regression standardised values, c = 1.
     members : sequence of K `Member`
-        Rows, lambda and seed of each network.
-    n_outputs : int
-        Number of classes, or 1 for regression.
+        Rows, seed and regularisations of each model, as many regularisations for all.
     task : {"classification", "regression"}
         What to train for.
     recipe : Recipe
         How to train them.
     weight : Tensor, shape (n,), optional
-        Weight of each cell in the loss; 1 if not given.
+        Weight of each row in the loss; 1 if not given.
     verbose : int
         0 is quiet, 1 shows a progress bar.
 
     Returns
     -------
     PackedLSPIN
-        In evaluation mode; member k as it was when the same objective, without
-        gate noise, was lowest on its validation rows.
+        In evaluation mode; model k as it was when the same objective, without
+        gate noise, was lowest on its validation rows, or at the last step if it has none.
 
     Raises
     ------
     FloatingPointError
-        If the objective of a member was never finite.
+        If the objective of a model was never finite.
+
+    References
+    ----------
+    .. [1] Loshchilov, Hutter. "Decoupled Weight Decay Regularization". ICLR 2019.
 
     Examples
     --------
@@ -302,78 +289,111 @@ def fit_pack(
     >>> from lspin.model import Member, Recipe, fit_pack
     >>> rng = np.random.default_rng(0)
     >>> x = torch.tensor(rng.standard_normal((200, 4)), dtype=torch.float32)
-    >>> target = (x[:, 0] > 0).long()
-    >>> train, valid = np.arange(150), np.arange(150, 200)
-    >>> members = [Member(train, valid, lam, seed=0) for lam in (0.0, 2.0)]
-    >>> network = fit_pack(x, target, members, n_outputs=2, recipe=Recipe(n_steps=20))
-    >>> logits, mu = network(x[valid])
+    >>> target = torch.stack([x[:, 0] > 0, x[:, 0] <= 0], dim=1).float()
+    >>> members = [Member(np.arange(150), np.arange(150, 200), seed) for seed in (0, 1)]
+    >>> network = fit_pack(x, target, members, recipe=Recipe(n_steps=20))
+    >>> logits, mu = network(x[150:])
     >>> logits.shape
     torch.Size([2, 50, 2])
     """
     weight = torch.ones_like(x[:, 0]) if weight is None else weight
-    lam = torch.tensor([m.lam for m in members], dtype=x.dtype, device=x.device)
     seeds = [m.seed for m in members]
-    network = PackedLSPIN(x.shape[1], n_outputs, seeds, recipe).to(x)
+    habits = [habit for m in members for habit in m.regularisations]
+    n_predictors = len(habits) // len(members)
+    network = PackedLSPIN(x.shape[1], target.shape[1], seeds, recipe, n_predictors).to(x)
     n_steps = recipe.steps(max(len(m.train) for m in members))
     batches = [
         _batches(m.train, recipe.batch_size, g)
         for m, g in zip(members, network.generators, strict=True)
     ]
-    is_mixed = task == "classification" and recipe.mixup >= LEAST_MIXUP
-    shares = _shares(seeds, n_steps, recipe).to(x) if is_mixed else None
+    shares = _shares(members, n_steps, recipe, task)
     train_weight = torch.stack([weight[m.train].mean() for m in members])
-    valid, valid_weight = _padded([m.valid for m in members], weight)
-
-    optimizer = torch.optim.AdamW(
-        network.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay, fused=True
-    )
+    optimizer = torch.optim.Adam(network.parameters(), lr=recipe.learning_rate, fused=True)
     rate = torch.optim.lr_scheduler.OneCycleLR(optimizer, recipe.learning_rate, total_steps=n_steps)
+    decay = _Decay(network, habits)
     best = _Best(network)
+    has_valid = all(len(m.valid) for m in members)
+    if has_valid:
+        valid, valid_weight = _padded([m.valid for m in members], weight)
     for step in tqdm(range(1, n_steps + 1), desc="training", disable=not verbose):
         stage = recipe.stage(step / n_steps, network.n_features)
         rows = torch.stack([next(batch) for batch in batches]).to(x.device)
-        labels, batch_weight, share = target[rows], weight[rows], None
-        if shares is not None:
-            share = shares[:, step - 1]
-            labels = mixed(F.one_hot(labels, n_outputs).to(x.dtype), share)
-            batch_weight = mixed(batch_weight[..., None], share)[..., 0]
-        cost = objective(network, x[rows], labels, lam, task=task, stage=stage, shares=share)
+        share = None if shares is None else shares[step - 1].to(x)
+        cost = objective(network, x[rows], target[rows], task=task, stage=stage, shares=share)
         optimizer.zero_grad()
-        ((cost * batch_weight).mean(dim=1) / train_weight).sum().backward()
+        ((cost * weight[rows]).mean(dim=1) / train_weight).sum().backward()
+        decay.step(float(rate.get_last_lr()[0]))
         optimizer.step()
         rate.step()
         if stage.n_open is None:
             network.cap_gate_bias()
-        if stage.final and step % max(1, n_steps // recipe.n_checks) == 0:
-            best.update(_weighted_objective(network, x, target, valid, valid_weight, lam, task))
-    best.restore()
+        if has_valid and step % max(1, n_steps // recipe.n_checks) == 0:
+            best.update(_weighted_objective(network, x, target, valid, valid_weight, task))
+    if has_valid:
+        best.restore()
+    elif not all(torch.isfinite(p).all() for p in network.parameters()):
+        raise FloatingPointError(BROKE_DOWN)
     return network.eval()
+
+
+BROKE_DOWN = (
+    "The training broke down: its loss was never a finite number. Are there values "
+    "that are not finite, or so large that they should be scaled first?"
+)
 
 
 @torch.no_grad()
 def _weighted_objective(
-    network: PackedLSPIN,
-    x: Tensor,
-    target: Tensor,
-    rows: Tensor,
-    weight: Tensor,
-    lam: Tensor,
-    task: Task,
+    network: PackedLSPIN, x: Tensor, target: Tensor, rows: Tensor, weight: Tensor, task: Task
 ) -> Tensor:
-    """Return the objective of each member on rows (K, m) of weight (K, m), a part at a time."""
+    """Return the objective of each model on rows (K, m) of weight (K, m), a part at a time."""
     size = max(1, ELEMENTS_AT_ONCE // (len(rows) * x.shape[1]))
     total = torch.zeros(len(rows), dtype=x.dtype, device=x.device)
     for part, share in zip(rows.split(size, dim=1), weight.split(size, dim=1), strict=True):
-        cost = objective(network, x[part], target[part], lam, task=task)
+        cost = objective(network, x[part], target[part], task=task)
         total += (cost * share).sum(dim=1)
     return total
 
 
-def _shares(seeds: Sequence[int], n_steps: int, recipe: Recipe) -> Tensor:
-    """Draw the larger share of each mixture, (K, n_steps, batch_size), in [0.5, 1]."""
-    size, mixup = (n_steps, recipe.batch_size), recipe.mixup
-    drawn = [np.random.default_rng(seed).beta(mixup, mixup, size) for seed in seeds]
-    shares = torch.as_tensor(np.stack(drawn), dtype=torch.float32)
+class _Decay:
+    """Weight decay that differs between the networks of a pack."""
+
+    def __init__(self, network: PackedLSPIN, habits: Sequence[Regularisation]) -> None:
+        bias = network.gate_bias
+        decays = torch.tensor([habit.weight_decay for habit in habits]).to(bias)
+        of_gates = decays.unflatten(0, (network.n_models, -1)).mean(dim=1)
+        if network.recipe.gate_decay is not None:
+            of_gates = torch.full_like(of_gates, network.recipe.gate_decay)
+        of_gates = of_gates.repeat_interleave(network.recipe.n_gating)
+        self.parts = [
+            (parameter, of_parts[:, None, None])
+            for layers, of_parts in (
+                (network.gate_layers, of_gates),
+                (network.predictor_layers, decays),
+            )
+            for parameter in layers.parameters()
+        ]
+
+    @torch.no_grad()
+    def step(self, learning_rate: float) -> None:
+        for parameter, decay in self.parts:
+            parameter.mul_(1 - learning_rate * decay)
+
+
+def _shares(members: Sequence[Member], n_steps: int, recipe: Recipe, task: Task) -> Tensor | None:
+    """Draw the larger share of each mixture, (n_steps, K P, batch_size), in [0.5, 1]."""
+    mixups = [[habit.mixup for habit in member.regularisations] for member in members]
+    if task == "regression" or max(map(max, mixups)) < LEAST_MIXUP:
+        return None
+    size = (n_steps, recipe.batch_size)
+    drawn = []
+    for member, strengths in zip(members, mixups, strict=True):
+        rng = np.random.default_rng(member.seed)
+        drawn += [
+            np.ones(size) if mixup < LEAST_MIXUP else rng.beta(mixup, mixup, size)
+            for mixup in strengths
+        ]
+    shares = torch.as_tensor(np.stack(drawn, axis=1), dtype=torch.float32)
     return torch.maximum(shares, 1 - shares)
 
 
@@ -407,19 +427,17 @@ class _Best:
     def __init__(self, network: PackedLSPIN) -> None:
         self.state = list(network.state_dict().values())  # the tensors themselves, not copies
         self.kept = [tensor.clone() for tensor in self.state]
-        self.loss = torch.full_like(self.kept[0][:, 0, 0], torch.inf)
+        self.loss = torch.full_like(network.threshold[:, 0, 0], torch.inf)
 
     def update(self, loss: Tensor) -> None:
         better = loss < self.loss  # False where the loss is not finite
         self.loss[better] = loss[better]
         for kept, tensor in zip(self.kept, self.state, strict=True):
-            kept[better] = tensor[better]
+            parts = better.repeat_interleave(len(tensor) // len(better))
+            kept[parts] = tensor[parts]
 
     def restore(self) -> None:
         if not torch.isfinite(self.loss).all():
-            raise FloatingPointError(
-                "The training broke down: its loss was never a finite number. Are there values "
-                "that are not finite, or so large that they should be scaled first?"
-            )
+            raise FloatingPointError(BROKE_DOWN)
         for kept, tensor in zip(self.kept, self.state, strict=True):
             tensor.copy_(kept)

@@ -158,7 +158,7 @@ def gate_chart(
     openness = strongest.mark_bar(color="#aaa").encode(
         x=alt.X("gate", title="gate (1 = fully open)").scale(domain=[0, 1]),
         y=measurement,
-        tooltip=["measurement", "gate", "members"],
+        tooltip=["measurement", "gate"],
     )
     above = alt.hconcat(scatter, probabilities, spacing=30).resolve_scale(
         color="independent", shape="independent"
@@ -254,7 +254,7 @@ def static_explorer(
 def live_explorer(held: HeldOut, card: Callable[[int], Figure] | None = None) -> widgets.VBox:
     """Show an explorer that closes gates while you watch; needs a running Python.
 
-    Choose a cell, then raise the threshold: gates whose mean over the ensemble is below it are
+    Choose a cell, then raise the threshold: gates that are below it are
     closed, and the class probabilities are computed again from what is left.
 
     Parameters
@@ -373,7 +373,6 @@ def _gate_rows(gates: pd.DataFrame, n_gates: int) -> pd.DataFrame:
             "cell": rows["specimen_id"].astype(str),
             "measurement": list(map(_measurement, rows["feature"], rows["value"])),
             "gate": rows["gate"].round(3),
-            "members": rows["members"],
             "effect": rows["effect"].round(4),
         }
     )

@@ -14,10 +14,8 @@ import numpy as np
 import pandas as pd
 
 from lspin.data.tables import CLASSES, Cells, Spikes, classes_of
-from lspin.evaluate.comparison import EACH, named_by_rule
 from lspin.evaluate.scores import N_BINS
 from lspin.features.catalogue import FEATURES, feature_named
-from lspin.model.selection import one_standard_error
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -25,6 +23,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
     from numpy.typing import ArrayLike
+
+    from lspin.model.path import LimitPath
 
 
 # Chosen so that any two differ clearly (CIELAB distance above 30) with normal colour vision and
@@ -286,14 +286,13 @@ def plot_scatter(values: pd.DataFrame, cells: Cells, x: str, y: str) -> Figure:
     return fig
 
 
-def plot_path(scores: pd.DataFrame, n_inputs: int, source: str) -> Figure:
-    """Draw score against open gates along lambda, and what the one-standard-error rule takes.
+def plot_path(path: LimitPath, n_inputs: int, source: str) -> Figure:
+    """Draw score against open gates along a path, and what the one-standard-error rule takes.
 
     Parameters
     ----------
-    scores : DataFrame
-        A row per fold and lambda, as `lspin.model.LambdaPath.scores`: macro F1 is drawn, or R² for
-        a regression.
+    path : LimitPath
+        From `lspin.lspin_path`: macro F1 is drawn, or R² for a regression.
     n_inputs : int
         How many gates there are.
     source : str
@@ -302,43 +301,48 @@ def plot_path(scores: pd.DataFrame, n_inputs: int, source: str) -> Figure:
     Returns
     -------
     Figure
-        A dot per lambda: mean over folds. From two folds on with bars of one standard error, the
-        level that is enough, and a ring around the lambda of
+        A dot per limit: mean over folds. From two folds on with bars of one standard error, the
+        level that is enough, and a ring around the limit of
         `lspin.model.one_standard_error`.
 
     Examples
     --------
+    >>> import numpy as np
     >>> import pandas as pd
+    >>> from lspin.model import LimitPath
     >>> from lspin.show import plot_path
     >>> scores = pd.DataFrame(
-    ...     {"fold": [0, 0], "lam": [0.0, 4.0], "open_gates": [42, 6], "macro_f1": [0.78, 0.77]}
+    ...     {"fold": [0, 0], "max_open": [5, 8], "open_gates": [5, 8], "macro_f1": [0.77, 0.78]}
     ... )
-    >>> fig = plot_path(scores, n_inputs=42, source="Made-up numbers.")
+    >>> path = LimitPath("max_open", scores, rows=np.arange(10), gates=np.zeros((2, 10, 42)))
+    >>> fig = plot_path(path, n_inputs=42, source="Made-up numbers.")
     """
     import matplotlib.pyplot as plt
 
+    scores = path.scores
     metric, label = ("macro_f1", "macro F1") if "macro_f1" in scores else ("r2", "R²")
-    by_lam = scores.groupby("lam")
-    mean = by_lam[["open_gates", metric]].mean()
+    by_limit = scores.groupby(path.limit)
+    mean = by_limit[["open_gates", metric]].mean()
     n_folds = scores["fold"].nunique()
     fig, ax = plt.subplots(figsize=(6.5, 4), layout="constrained")
-    error = by_lam[metric].sem() if n_folds > 1 else None
+    error = by_limit[metric].sem() if n_folds > 1 else None
     ax.errorbar(
         mean["open_gates"], mean[metric], yerr=error, fmt="o-", color="black", capsize=2, lw=1
     )
-    for lam, row in mean.iterrows():
+    for limit, row in mean.iterrows():
         place = (row["open_gates"], row[metric])
-        ax.annotate(f"{lam:g}", place, (5, 5), textcoords="offset points", fontsize=8)
+        text = "no limit" if np.isinf(limit) else f"{limit:g}"
+        ax.annotate(text, place, (5, 5), textcoords="offset points", fontsize=8)
     if error is not None:
         best = mean[metric].idxmax()
         enough = mean[metric][best] - error[best]
         ax.axhline(enough, color="0.5", ls=":", label="best mean less one standard error")
-        chosen = one_standard_error({lam: part[metric].tolist() for lam, part in by_lam})
+        chosen = path.one_standard_error()
         ax.plot(*mean.loc[chosen], "o", ms=14, mfc="none", mec="black", label="the rule takes this")
         ax.legend(frameon=False, fontsize=8, loc="lower right")
-    ax.set_xlabel(f"open gates per cell and network, of {n_inputs} (median)")
+    ax.set_xlabel(f"open gates per cell, of {n_inputs} (median)")
     ax.set_ylabel(f"{label}, held-out donors")
-    ax.set_title(f"lambda beside each dot; mean of {n_folds} fold(s)", fontsize=9)
+    ax.set_title(f"{path.limit} beside each dot; mean of {n_folds} fold(s)", fontsize=9)
     name_source(fig, source)
     return fig
 
@@ -394,24 +398,29 @@ def plot_reliability(truth: ArrayLike, proba: Mapping[str, pd.DataFrame], source
     return fig
 
 
-def plot_score_by_gates(scores: pd.DataFrame, n_inputs: int, source: str) -> Figure:
+def plot_score_by_gates(
+    scores: pd.DataFrame, n_inputs: int, source: str, before: pd.DataFrame | None = None
+) -> Figure:
     """Draw recorded macro F1 against open gates, the models without gates at the right edge.
 
     Parameters
     ----------
     scores : DataFrame
-        A row per model, rule, repeat and fold, of one table, as `lspin.studies.evaluate` records
+        A row per model, repeat and fold, of one table, as `lspin.studies.evaluate` records
         them. Models without gates have no ``open_gates``: they use every input.
     n_inputs : int
         Number of inputs, and so of gates.
     source : str
         Where the cells come from.
+    before : DataFrame, optional
+        What ensembles reached whose networks each had gates of their own: ``open_gates``, of a
+        cell in any network, and ``macro_f1``.
 
     Returns
     -------
     Figure
-        A line through LSPIN's lambdas, squares for its budgets, a star for the setting it chose
-        itself, a diamond for the best with few gates; a dotted line at the best rival.
+        A line through the limits of LSPIN; other models with gates beside it; a dotted line at
+        the best rival.
 
     Examples
     --------
@@ -422,27 +431,27 @@ def plot_score_by_gates(scores: pd.DataFrame, n_inputs: int, source: str) -> Fig
     """
     import matplotlib.pyplot as plt
 
-    means = ["open_gates", "macro_f1"]
-    each = scores[scores["rule"] == EACH]
-    settings = each.groupby(["lam", "max_open"], dropna=False)[means].mean()
-    is_price = settings.index.get_level_values("max_open").isna()
-    prices, budgets = settings[is_price].sort_values("open_gates"), settings[~is_price]
     # In the order of the rows, so that LSPIN comes first, as in what is recorded.
-    chosen = named_by_rule(scores).groupby("model", sort=False)[means].mean()
-    gated = chosen["open_gates"].notna()
-    rivals = chosen[~gated].sort_values("macro_f1")
+    means = scores.groupby("model", sort=False)[["open_gates", "macro_f1"]].mean()
+    gated = means["open_gates"].notna()
+    rivals = means[~gated].sort_values("macro_f1")
+    ours = means[gated & means.index.str.startswith("LSPIN")].sort_values("open_gates")
+    relatives = means[gated].drop(ours.index)
 
     fig, ax = plt.subplots(figsize=(8, 4.6), layout="constrained")
-    ax.plot(*prices.to_numpy().T, "o-", color="black", ms=4, lw=1, label="LSPIN, each lambda")
-    ax.plot(*budgets.to_numpy().T, "s", color="black", mfc="white", label="LSPIN, each budget")
-    for (name, place), marker in zip(chosen[gated].iterrows(), "*DpXv<>", strict=False):
-        ax.plot(*place, marker, ms=13 if marker == "*" else 8, ls="none", alpha=0.8, label=name)
+    ax.plot(*ours.to_numpy().T, "o-", color="black", ms=5, lw=1, label="LSPIN, each limit")
+    for (name, place), marker in zip(relatives.iterrows(), "DXv<>", strict=False):
+        ax.plot(*place, marker, ms=8, ls="none", alpha=0.8, label=name)
+    if before is not None:
+        label = "before: a mask for each network, counted together"
+        columns = [before["open_gates"], before["macro_f1"]]
+        ax.plot(*columns, "s", color="0.5", mfc="white", label=label)
     if len(rivals):
         ax.axhline(rivals["macro_f1"].max(), color="0.5", ls=":", lw=1)
         ax.plot([n_inputs] * len(rivals), rivals["macro_f1"], "_", color="0.3", ms=14)
         _label_at_the_right(ax, rivals["macro_f1"])
     ax.set(xlim=(0, n_inputs + 1), ylabel="macro F1 (mean over folds)")
-    ax.set_xlabel(f"open gates per cell and network (median), of {n_inputs}; rivals use all")
+    ax.set_xlabel(f"measurements that the answer used (median cell), of {n_inputs}; rivals use all")
     ax.legend(frameon=False, fontsize=8, loc="best")
     name_source(fig, source)
     return fig

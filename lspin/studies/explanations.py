@@ -13,7 +13,6 @@ from joblib import Memory
 from sklearn.metrics import roc_auc_score
 
 from lspin.data.tables import Cells, dendrite_agrees
-from lspin.evaluate.comparison import FEW
 from lspin.evaluate.scores import donor_interval
 from lspin.explain.claims import check_claims, fingerprints
 from lspin.explain.faithfulness import EXPLAINERS, faithfulness
@@ -24,13 +23,13 @@ from lspin.explain.odd import odd_cells
 from lspin.explain.stability import refits, selection_frequency, stability
 from lspin.model.cache import fingerprint, recorded
 from lspin.model.estimator import LSPINClassifier
-from lspin.model.recipe import DEFAULT
+from lspin.model.recipe import DENSE, ONE_MASK
 from lspin.model.selection import count_open
 from lspin.studies.records import describe_cells, versions
 
 
 def examined() -> dict[str, LSPINClassifier]:
-    """Return the models whose reasons are examined, not fitted: with many open gates, with few.
+    """Return the models whose reasons are examined, not fitted: with few open gates, with more.
 
     Returns
     -------
@@ -39,10 +38,10 @@ def examined() -> dict[str, LSPINClassifier]:
     Examples
     --------
     >>> from lspin.studies import examined
-    >>> examined()["few gates"].max_open
-    5.0
+    >>> list(examined())
+    ['5 gates', '12 gates']
     """
-    return {"default": LSPINClassifier(), FEW: LSPINClassifier(lam=0.0, max_open=5.0)}
+    return {f"{limit} gates": LSPINClassifier(max_open=limit) for limit in (5, 12)}
 
 
 def sealed() -> dict[str, LSPINClassifier]:
@@ -59,8 +58,8 @@ def sealed() -> dict[str, LSPINClassifier]:
     {'global'}
     """
     return {
-        "global gates": LSPINClassifier(gating="global"),
-        f"{FEW}, global": LSPINClassifier(lam=0.0, gating="global", max_open=5.0),
+        f"{name}, global": LSPINClassifier(max_open=model.max_open, gating="global")
+        for name, model in examined().items()
     }
 
 
@@ -119,7 +118,7 @@ def evaluate_explanations(
     )
     parts: dict[str, list[pd.DataFrame]] = {}
     for name, model in models.items():
-        key = fingerprint(table, DEFAULT, repr(model), per_class, n_draws)
+        key = fingerprint(table, DENSE, ONE_MASK, repr(model), per_class, n_draws)
         ask = partial(_cross_examine, cells, model, per_class, n_draws, verbose)
         for table_name, rows in keep(key, ask).items():
             parts.setdefault(table_name, []).append(rows.assign(model=name))
@@ -145,7 +144,7 @@ def _cross_examine(
     groups = feature_groups(pd.concat([h.Z for h in held]))
     trained = refits(held[0], n_draws=n_draws, verbose=verbose)
     return {
-        "gates": pd.DataFrame([count_open(h.member_gates) for h in held]),
+        "gates": pd.DataFrame([{"open_gates": count_open(h.gates)} for h in held]),
         "faithfulness": _recorded_areas(held, per_class, verbose),
         "stability": stability(held[0], trained, groups),
         "frequency": selection_frequency(held[0], trained["donors drawn anew"], groups),

@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from importlib.util import find_spec
 from typing import Any
@@ -15,7 +15,7 @@ from typing import Any
 from joblib import Memory
 
 from lspin.data import load_cells
-from lspin.evaluate.rivals import Contender, contenders
+from lspin.evaluate.rivals import contenders, gated_models
 from lspin.studies.explanations import evaluate_explanations
 from lspin.studies.scored import (
     Table,
@@ -66,18 +66,15 @@ def _scored(
     n_repeats: int,
     memory: Memory | None,
     verbose: int,
-    choose: bool = True,
 ) -> dict[str, Any]:
-    """Run the nested protocol; without ``choose`` LSPIN keeps to one setting."""
-
-    def chosen(seed: int) -> dict[str, Contender]:
-        wanted = contenders(seed, models)
-        if not choose and "LSPIN" in wanted:
-            # A difference between tables needs no search for the best lambda.
-            wanted["LSPIN"] = replace(wanted["LSPIN"], space=({"lam": 1.0},), keep_all=False)
-        return wanted
-
-    return evaluate(tables(), models=chosen, n_repeats=n_repeats, memory=memory, verbose=verbose)
+    """Run the nested protocol."""
+    return evaluate(
+        tables(),
+        models=partial(contenders, names=models),
+        n_repeats=n_repeats,
+        memory=memory,
+        verbose=verbose,
+    )
 
 
 def _explained(*, memory: Memory | None, verbose: int) -> dict[str, Any]:
@@ -85,7 +82,8 @@ def _explained(*, memory: Memory | None, verbose: int) -> dict[str, Any]:
 
 
 _CONTENDERS = (
-    *("LSPIN", "LLSPIN", "STG", "logistic regression", "sparse logistic regression", "RBF-SVM"),
+    *gated_models(),
+    *("logistic regression", "sparse logistic regression", "RBF-SVM"),
     *("random forest", "extra trees", "histogram gradient boosting", "MLP", "LightGBM"),
     *("explainable boosting", "TabM", "RealMLP"),
 )
@@ -112,13 +110,13 @@ STUDIES: dict[str, Study] = {
     ),
     "waveform": Study(
         "cells with a recorded spike: released features, with its waveform and without",
-        partial(_scored, waveform_tables, choose=False),
+        partial(_scored, waveform_tables),
         models=("LSPIN", "RBF-SVM", "logistic regression"),
         repeats=3,
     ),
     "cohorts": Study(
         "the released features, for each cohort",
-        partial(_scored, cohort_tables, choose=False),
+        partial(_scored, cohort_tables),
         models=("LSPIN", "RBF-SVM"),
         repeats=3,
     ),
