@@ -39,6 +39,7 @@ from lspin.data.tables import (
     Spikes,
     aligned,
     classes_of,
+    dendrites_contradict,
     own_cells,
 )
 
@@ -55,6 +56,7 @@ __all__ = [
     "Spikes",
     "aligned",
     "data_dir",
+    "dendrites_contradict",
     "donor_folds",
     "load_cells",
     "load_spikes",

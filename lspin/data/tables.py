@@ -585,7 +585,7 @@ def choose_cohort(
             cells,
             cells["class"].isin(HUMAN_CLASSES),
             "dendrite type",
-            "sparsely spiny cells are neither class",
+            "the paper has no class for sparsely spiny cells",
         )
         return cells, dropped
 
@@ -654,6 +654,15 @@ def dendrites_contradict(dendrite_type: pd.Series, label: pd.Series) -> pd.Serie
     Returns
     -------
     Series of bool, shape (n_cells,)
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from lspin.data import dendrites_contradict
+    >>> dendrites = pd.Series(["spiny", "sparsely spiny", "sparsely spiny"])
+    >>> labels = pd.Series(["Sst+", "Sst+", "Glutamatergic"])
+    >>> dendrites_contradict(dendrites, labels).tolist()
+    [True, False, True]
     """
     excites = label == "Glutamatergic"
     return dendrite_type.isin(["aspiny", "sparsely spiny"]).where(excites, dendrite_type == "spiny")

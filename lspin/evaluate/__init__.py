@@ -3,7 +3,7 @@
 ``scores`` are pure functions; ``cross_validation`` scores several models on the same folds, and
 ``nested`` lets each choose its settings on training donors first; ``rivals`` are LSPIN and the
 models it is compared with, with the settings each may choose from; ``comparison`` says who is
-ahead, and how sure that is.
+ahead, and how sure that is; ``shift`` says how far new cells lie outside the training table.
 """
 
 from __future__ import annotations
@@ -49,6 +49,7 @@ from lspin.evaluate.scores import (
     expected_calibration_error,
     score,
 )
+from lspin.evaluate.shift import NOT_MEASURED, Shift, shift
 
 __all__ = [
     "BEST",
@@ -59,6 +60,7 @@ __all__ = [
     "FEW_GATES",
     "INNER_FOLDS",
     "METRICS",
+    "NOT_MEASURED",
     "N_BINS",
     "ONE_STANDARD_ERROR",
     "OUTER_FOLDS",
@@ -66,6 +68,7 @@ __all__ = [
     "Contender",
     "Estimate",
     "NestedScores",
+    "Shift",
     "ahead",
     "chosen_by",
     "compare",
@@ -85,6 +88,7 @@ __all__ = [
     "overview",
     "quick_rivals",
     "score",
+    "shift",
     "summary",
     "ungated_models",
 ]

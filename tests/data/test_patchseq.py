@@ -75,7 +75,9 @@ def test_what_a_source_lacks_is_nan_and_said(name, tables):
     assert list(cells.X) == list(PATCHSEQ_FEATURES)
     assert cells.provenance["missing"] == list(cells.X.columns[cells.X.isna().all()])
     assert cells.provenance["citation"] == PATCHSEQ[name].citation
-    assert np.isfinite(model_inputs().fit_transform(cells.X[list(RELEASED_FEATURES)])).all(axis=None)
+    assert np.isfinite(model_inputs().fit_transform(cells.X[list(RELEASED_FEATURES)])).all(
+        axis=None
+    )
 
 
 def test_the_table_of_features_says_all_that_is_done():
@@ -100,7 +102,10 @@ def test_a_resistance_below_zero_is_none():
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"labels": "dendrite"}, r"labels of source 'v1' must be one of \('transcriptome', 'cre'\)"),
+        (
+            {"labels": "dendrite"},
+            r"labels of source 'v1' must be one of \('transcriptome', 'cre'\)",
+        ),
         ({"source": "human", "labels": "cre"}, r"of source 'human' must be one of \('transcr"),
         ({"cohort": "positive"}, "no cohorts"),
         ({"species": "human"}, "mouse cells only"),
