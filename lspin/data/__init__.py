@@ -67,12 +67,16 @@ PATCHSEQ: dict[str, PatchSeq] = {
     described.name: described
     for described in (gouwens2020.SOURCE, scala2021.SOURCE, leedalley2023.SOURCE)
 }
-"""The descriptions of the Patch-seq sources."""
+"""The descriptions of the Patch-seq sources, by name.
+
+:meta hide-value:
+"""
 
 SOURCES: tuple[str, ...] = (
     *("auto", "allen", "paper", *PATCHSEQ),
     *("twin", *(f"{name}-twin" for name in PATCHSEQ)),
 )
+"""What :func:`load_cells` takes."""
 
 
 def data_dir() -> Path:

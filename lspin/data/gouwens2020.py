@@ -25,7 +25,12 @@ STIMULUS_DELAY_S = 0.52
 def _measurements() -> tuple[Measurement, ...]:
     """Every released feature has its own name; only times are shifted."""
     same = [
-        Measurement(name, f"`{name}` + {STIMULUS_DELAY_S}", "s", "sweeps begin 0.52 s later here")
+        Measurement(
+            name,
+            f"`{name}` + {STIMULUS_DELAY_S}",
+            "s",
+            "in our sweeps the stimulus begins 0.52 s later",
+        )
         if "_t_" in name
         else Measurement(name, f"`{name}`", "as ours")
         for name in RELEASED_FEATURES

@@ -41,20 +41,21 @@ _MEASUREMENTS = (
         "adaptation",
         "(`ISI average adaptation index` - 1) / (`ISI average adaptation index` + 1)",
         "ratio of intervals",
-        "about the same: they average ratios, we relative differences",
+        "median over the first sweeps with spikes; mean ratio of intervals turned into ours",
     ),
     Measurement(
         "latency",
         "`Latency @ +20pA current (ms)` / 1000",
         "ms",
-        "20 pA above rheobase; ours 40 to 60 pA",
+        "in the second sweep with spikes, 20 pA up; ours 40 to 60 pA above rheobase",
     ),
     Measurement(
-        "threshold_i_long_square", "`Rheobase (pA)`", "pA", "of a step of 600 ms; ours 1 s"
+        "threshold_i_long_square",
+        "`Rheobase (pA)`",
+        "pA",
+        "where a line through the f-I curve of 600 ms steps meets zero; ours a step of 1 s",
     ),
-    Measurement(
-        "threshold_v_long_square", "`AP threshold (mV)`", "mV", "threshold found in another way"
-    ),
+    Measurement("threshold_v_long_square", "`AP threshold (mV)`", "mV"),
     Measurement(
         "threshold_t_long_square",
         "`Latency (ms)` / 1000 + 1.02",
@@ -68,10 +69,14 @@ _MEASUREMENTS = (
         "fast_trough_v_long_square",
         "`AP threshold (mV)` + `Afterhyperpolarization (mV)`",
         "mV above threshold",
-        "the lowest voltage after the spike; ours where the fall has slowed to 1 %",
     ),
     Measurement("upstroke_downstroke_ratio_long_square", "`Upstroke-to-downstroke ratio`", ""),
-    Measurement(HALF_WIDTH, "`AP width (ms)`", "ms", "nearly twice as wide at 25 °C as at 34 °C"),
+    Measurement(
+        HALF_WIDTH,
+        "`AP width (ms)`",
+        "ms",
+        "half-way from threshold to peak, not from trough to peak; nearly twice as wide at 25 °C",
+    ),
 )
 
 
@@ -153,7 +158,8 @@ SOURCE = PatchSeq(
     },
     citation="Scala, Kobak et al. (2021), Nature, doi 10.1038/s41586-020-2907-3",
     licence="none stated for any of the four files",
-    protocol="steps of 600 ms, 20 pA apart, at 25 °C or at 33 to 34 °C; the authors' own code",
+    protocol="steps of 600 ms, 20 pA apart, at 25 °C or at 33 to 34 °C; features by their own version "
+    "of the Allen Institute's code",
     subclasses=("Glutamatergic", "Lamp5", "Pvalb", "Sncg", "Sst", "Vip"),
     measurements=_MEASUREMENTS,
     without_counterpart=(
