@@ -158,8 +158,8 @@ SOURCE = PatchSeq(
     },
     citation="Scala, Kobak et al. (2021), Nature, doi 10.1038/s41586-020-2907-3",
     licence="none stated for any of the four files",
-    protocol="steps of 600 ms, 20 pA apart, at 25 °C or at 33 to 34 °C; features by their own version "
-    "of the Allen Institute's code",
+    protocol="steps of 600 ms, 20 pA apart, at 25 °C or at 33 to 34 °C; features by the authors' "
+    "version of the Allen Institute's code",
     subclasses=("Glutamatergic", "Lamp5", "Pvalb", "Sncg", "Sst", "Vip"),
     measurements=_MEASUREMENTS,
     without_counterpart=(
