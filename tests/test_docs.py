@@ -20,7 +20,7 @@ from lspin.studies import read_results, results_file
 ROOT = Path(__file__).resolve().parents[1]
 DOCUMENTS = [
     *("README.md", "CONTRIBUTING.md", "CHANGELOG.md"),
-    *(f"book/{page}.md" for page in ("intro", "running", "api", "catalogue")),
+    *(f"book/{page}.md" for page in ("intro", "running", "api", "catalogue", "feature_mapping")),
 ]
 
 REFERENCE = {

@@ -9,6 +9,7 @@ import pytest
 
 from lspin import load_cells
 from lspin.__main__ import main
+from lspin.data import PATCHSEQ
 
 
 def test_info_without_data_names_the_twin(capsys):
@@ -30,7 +31,7 @@ def test_info_on_real_tables(real_data, monkeypatch, capsys):
     assert "spikes: 1811" in out
 
 
-@pytest.mark.parametrize("source", ["allen", "paper", "all"])
+@pytest.mark.parametrize("source", ["allen", "paper", *PATCHSEQ, "all"])
 def test_fetch_without_a_network_ends_in_one_sentence(source, tmp_path, capsys):
     assert main(["fetch", "--source", source]) == 1
     captured = capsys.readouterr()

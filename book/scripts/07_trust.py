@@ -595,12 +595,12 @@ odd[["class", "gates_like", "alike", "line_name", "dendrite_type", "layer"]].hea
 # you find cells of the Ndnf line in it, which is known for inhibitory cells of layer 1
 # {cite}`tasic2018`: from which layers do these come, and what are their dendrites like? The
 # dendrites are a witness that neither the model nor the label has heard. Excitatory cells have spiny
-# ones, inhibitory cells hardly any spines.
+# ones, inhibitory cells few spines or none.
 
 # %%
-from lspin.data.tables import dendrite_agrees
+from lspin.data import dendrites_contradict
 
-contradicts = ~dendrite_agrees(odd["dendrite_type"], odd["class"])
+contradicts = dendrites_contradict(odd["dendrite_type"], odd["class"])
 print(f"dendrites contradict the label: {contradicts.mean():.0%} of all held-out cells,")
 print(f"{contradicts.head(20).mean():.0%} of the 20 oddest")
 print()

@@ -1,18 +1,19 @@
 """Where cells come from: :func:`load_cells` and :func:`load_spikes`.
 
-Four sources return the same checked records (spikes come from ``paper`` and ``twin``):
+All sources return the same checked records (spikes come from ``paper`` and ``twin``):
 
 ``allen``
     the Allen Cell Types Database, released features (:mod:`lspin.data.allen`);
 ``paper``
     the feature table and spikes of Ophir, Shefi & Lindenbaum (2023)
     (:mod:`lspin.data.paper`);
-``v1``
-    Patch-seq of mouse visual cortex, Gouwens et al. (2020): labels read from the cells' own RNA
-    (:mod:`lspin.data.patchseq`);
-``twin``
-    a synthetic twin of the Allen mouse cells, embedded in the package
-    (:mod:`lspin.data.twin`). It needs no network and is no recording.
+``v1``, ``m1``, ``human``
+    Patch-seq of mouse visual cortex, mouse motor cortex and human cortex: labels read from the
+    cells' own RNA (what they share is in :mod:`lspin.data.patchseq`, each description in
+    :mod:`lspin.data.gouwens2020`, :mod:`lspin.data.scala2021`, :mod:`lspin.data.leedalley2023`);
+``twin``, ``v1-twin``, ``m1-twin``, ``human-twin``
+    synthetic twins of the Allen mouse cells and of the Patch-seq sources, embedded in the package
+    (:mod:`lspin.data.twin`). They need no network and are no recordings.
 
 How files come over the network is in :mod:`lspin.data.download` and :mod:`lspin.data.client`;
 what the tables mean, and the records, in :mod:`lspin.data.tables`; folds that no donor straddles
@@ -25,8 +26,9 @@ import os
 import warnings
 from pathlib import Path
 
-from lspin.data import allen, paper, patchseq, twin
+from lspin.data import allen, gouwens2020, leedalley2023, paper, scala2021, twin
 from lspin.data.folds import donor_folds
+from lspin.data.patchseq import PATCHSEQ_FEATURES, PatchSeq
 from lspin.data.tables import (
     CLASSES,
     COHORTS,
@@ -37,6 +39,7 @@ from lspin.data.tables import (
     Spikes,
     aligned,
     classes_of,
+    dendrites_contradict,
     own_cells,
 )
 
@@ -44,6 +47,8 @@ __all__ = [
     "CLASSES",
     "COHORTS",
     "CRE_LINE_CLASS",
+    "PATCHSEQ",
+    "PATCHSEQ_FEATURES",
     "RELEASED_FEATURES",
     "SAMPLING_RATE_HZ",
     "SOURCES",
@@ -51,13 +56,27 @@ __all__ = [
     "Spikes",
     "aligned",
     "data_dir",
+    "dendrites_contradict",
     "donor_folds",
     "load_cells",
     "load_spikes",
     "own_cells",
 ]
 
-SOURCES: tuple[str, ...] = ("auto", "allen", "paper", "v1", "twin")
+PATCHSEQ: dict[str, PatchSeq] = {
+    described.name: described
+    for described in (gouwens2020.SOURCE, scala2021.SOURCE, leedalley2023.SOURCE)
+}
+"""The descriptions of the Patch-seq sources, by name.
+
+:meta hide-value:
+"""
+
+SOURCES: tuple[str, ...] = (
+    *("auto", "allen", "paper", *PATCHSEQ),
+    *("twin", *(f"{name}-twin" for name in PATCHSEQ)),
+)
+"""What :func:`load_cells` takes."""
 
 
 def data_dir() -> Path:
@@ -90,9 +109,10 @@ def data_dir() -> Path:
 def load_cells(
     source: str = "auto",
     cohort: str | None = None,
-    species: str = "mouse",
+    species: str | None = None,
     *,
     labels: str | None = None,
+    or_twin: bool = False,
     data_dir: str | os.PathLike[str] | None = None,
     random_state: int = 0,
     verbose: int = 1,
@@ -101,29 +121,40 @@ def load_cells(
 
     Parameters
     ----------
-    source : {"auto", "allen", "paper", "v1", "twin"}, default="auto"
+    source : {"auto", "allen", "paper", "v1", "m1", "human", "twin", "v1-twin", "m1-twin", \
+"human-twin"}, default="auto"
         ``auto`` takes the environment variable ``LSPIN_SOURCE`` if it is set;
         else the Allen tables of the data folder, else the same by network, else
         the synthetic twin, with a warning that says why.
     cohort : {"positive", "paper", "all"}, optional
         Which mouse cells take part, see :data:`COHORTS`; ``positive`` by
-        default. Source ``paper`` has its own cohort, ``paper``. Human cells are
-        chosen by dendrite type alone, whatever the cohort.
-    species : {"mouse", "human"}, default="mouse"
-        The twin is of mouse cells only.
+        default. Source ``paper`` has its own cohort, ``paper``; Patch-seq sources
+        have none. Human cells of the Allen tables are chosen by dendrite type alone,
+        whatever the cohort.
+    species : {"mouse", "human"}, optional
+        Of source ``allen`` or ``paper``: ``mouse`` by default. All others have one species.
     labels : {"cre", "dendrite", "transcriptome"}, optional
-        What the class is read from. Source ``v1`` has ``transcriptome``, its default, and ``cre``;
-        mouse cells of the other sources have ``cre``, human ones ``dendrite``.
+        What the class is read from. Patch-seq sources have ``transcriptome``, their default, and,
+        but for ``human``, ``cre``; mouse cells of the other sources have ``cre``, human ones
+        ``dendrite``.
+    or_twin : bool, default=False
+        Of a Patch-seq source: whether its synthetic twin will do where its files are neither in the
+        data folder nor can be downloaded (with a warning), or where ``LSPIN_SOURCE`` is ``twin``.
     data_dir : path-like, optional
         The data folder; :func:`data_dir` by default.
     random_state : int, default=0
-        Seed of the twin; recordings do not depend on it.
+        Seed of a twin; recordings do not depend on it.
     verbose : int, default=1
         0 shows no download progress.
 
     Returns
     -------
     Cells
+        Those of Patch-seq sources have the columns of the Allen table and
+        ``half_width_ms_long_square``; what a source did not measure is NaN, and named in
+        ``provenance["missing"]``. Their metadata hold ``t_type`` and ``t_type_probability`` (NaN
+        where not published) as well; those of ``m1`` ``temperature_c``, 25 or 34, those of
+        ``human`` ``condition``.
 
     Raises
     ------
@@ -140,11 +171,29 @@ def load_cells(
     (1750, 46)
     >>> cells.banner().startswith("Source: SYNTHETIC TWIN")
     True
+
+    The cells of one temperature:
+
+    >>> m1 = load_cells("m1-twin")
+    >>> len(m1), len(m1.select(m1.metadata["temperature_c"] == 25))
+    (1402, 1226)
     """
-    source = _choose_source(source, species)
-    labels = _choose_labels(source, species, labels)
-    if source == "v1":
-        return _load_v1(_folder(data_dir), cohort, species, labels, verbose)
+    source = _choose_source(source)
+    name, is_twin = source.removesuffix("-twin"), source.endswith("-twin")
+    if name in PATCHSEQ:
+        described = PATCHSEQ[name]
+        _check_patchseq(described, cohort, species)
+        labels = _choose_labels(source, described.labels, labels)
+        is_twin |= or_twin and _environment_source() == "twin"
+        folder = _folder(data_dir)
+        if not is_twin and not described.has_tables(folder):
+            is_twin = not _fetch_patchseq(described, folder, or_twin, verbose)
+        if is_twin:
+            return twin.load_patchseq(described, labels, random_state)
+        return described.load(folder, labels)
+    species = species or "mouse"
+    classes_of(species)
+    _choose_labels(source, ("cre",) if species == "mouse" else ("dendrite",), labels)
     if cohort is None:
         cohort = "paper" if source == "paper" else "positive"
     if cohort not in COHORTS:
@@ -222,7 +271,8 @@ def load_spikes(
         raise ValueError(
             "The Allen tables hold no waveforms; source='paper' has recorded spikes of Allen cells."
         )
-    source = _choose_source(source, species)
+    source = _choose_source(source)
+    classes_of(species)
     folder = _folder(data_dir)
     if source == "twin":
         return twin.load_spikes(species, random_state)
@@ -237,33 +287,45 @@ def load_spikes(
     return paper.load_spikes(folder, species)
 
 
-def _choose_source(source: str, species: str) -> str:
+def _environment_source() -> str:
+    return os.environ.get("LSPIN_SOURCE", "").strip().lower()
+
+
+def _choose_source(source: str) -> str:
     """Resolve the environment variable and check the names."""
     setting = "source"
-    if source == "auto" and (chosen := os.environ.get("LSPIN_SOURCE", "").strip().lower()):
+    if source == "auto" and (chosen := _environment_source()):
         setting, source = "The environment variable LSPIN_SOURCE", chosen
     if source not in SOURCES:
         raise ValueError(f"{setting} must be one of {list(SOURCES)}, got {source!r}.")
-    classes_of(species)
     return source
 
 
-def _choose_labels(source: str, species: str, labels: str | None) -> str:
+def _choose_labels(source: str, there: tuple[str, ...], labels: str | None) -> str:
     """Check what the class is to be read from."""
-    there = ("transcriptome", "cre") if source == "v1" else ("cre",)
-    if species == "human":
-        there = ("dendrite",)
     if labels is not None and labels not in there:
         raise ValueError(f"labels of source {source!r} must be one of {there}, got {labels!r}.")
     return labels or there[0]
 
 
-def _load_v1(folder: Path, cohort: str | None, species: str, labels: str, verbose: int) -> Cells:
-    if cohort not in (None, "all") or species != "mouse":
-        raise ValueError("Source 'v1' has mouse cells only, and no cohorts: leave both out.")
-    if not patchseq.has_tables(folder):
-        patchseq.fetch(folder, verbose)
-    return patchseq.load(folder, labels)
+def _check_patchseq(described: PatchSeq, cohort: str | None, species: str | None) -> None:
+    if cohort not in (None, "all") or species not in (None, described.species):
+        raise ValueError(
+            f"Source {described.name!r} has {described.species} cells only, and no cohorts: "
+            "leave both out."
+        )
+
+
+def _fetch_patchseq(described: PatchSeq, folder: Path, or_twin: bool, verbose: int) -> bool:
+    """Fetch the files; return False if that failed and the twin will do."""
+    try:
+        described.fetch(folder, verbose)
+    except OSError as error:
+        if not or_twin:
+            raise
+        _warn_twin(f"The files of source {described.name!r}", folder, error, stacklevel=4)
+        return False
+    return True
 
 
 def _folder(folder: str | os.PathLike[str] | None) -> Path:
@@ -295,7 +357,7 @@ def _data_folder(name: str | os.PathLike[str], setting: str) -> Path:
     return folder
 
 
-def _warn_twin(what: str, folder: Path, error: Exception) -> None:
+def _warn_twin(what: str, folder: Path, error: Exception, stacklevel: int = 3) -> None:
     state = "" if folder.is_dir() else ", which does not exist,"
     warnings.warn(
         f"{what} are not, or not all, in the data folder {folder}{state} and could not be fetched "
@@ -303,5 +365,5 @@ def _warn_twin(what: str, folder: Path, error: Exception) -> None:
         "Using the SYNTHETIC TWIN instead: these are not recordings. "
         "Run `lspin fetch` where there is a network.",
         UserWarning,
-        stacklevel=3,
+        stacklevel=stacklevel,
     )

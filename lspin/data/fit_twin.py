@@ -1,6 +1,6 @@
-"""Fit the synthetic twin: ``python -m lspin.data.fit_twin`` writes ``twin_stats.json``.
+"""Fit the synthetic twins: ``python -m lspin.data.fit_twin`` writes ``twin_*.json``.
 
-Reads the real Allen tables and recorded spikes of the data folder and keeps
+Reads the real tables and recorded spikes of the data folder and keeps
 summary statistics only; what they are and how they are used is told in
 :mod:`lspin.data.twin`. The result is deterministic.
 """
@@ -18,15 +18,16 @@ from scipy.special import ndtri
 from scipy.stats import norm
 from sklearn.decomposition import PCA
 
-from lspin.data import data_dir, load_cells, load_spikes
+from lspin.data import PATCHSEQ, data_dir, load_cells, load_spikes
+from lspin.data.patchseq import PatchSeq
 from lspin.data.tables import CLASSES, Cells, Spikes, atomic_write, dendrite_agrees
 from lspin.data.twin import (
+    ALLEN_LAYOUT,
     COMPONENTS,
-    MISSING_BLOCKS,
     N_COMPONENTS,
-    PARENT_BLOCK,
+    PROBABILITY,
     STATS_FILE,
-    VARIABLES,
+    Layout,
     encode,
     quantile_levels,
 )
@@ -37,6 +38,12 @@ _CELLS_PER_QUANTILE = 4
 # More (Ledoit-Wolf gives 0.03 to 0.12) loosens the tie between a twin cell's spike and
 # its features, and makes no better training set.
 _SHRINKAGE = 0.02
+
+_KINDS = ("line_name", "reporter_status", "dendrite_type", "temperature_c", "condition")
+"""Metadata that the twin of a Patch-seq source has, in the combinations in which they occur."""
+
+_MEASURED = 0.01
+"""Share of cells in which a feature must be measured to be in the twin of a Patch-seq source."""
 
 
 def fit(cells: Cells, spikes: Spikes) -> dict[str, Any]:
@@ -69,7 +76,9 @@ def fit(cells: Cells, spikes: Spikes) -> dict[str, Any]:
         classes[name] = {
             "donor_sizes": {str(size): int(number) for size, number in sizes.items()},
             "strata": strata,
-            "correlation": _correlation([V[of_class & agrees], V[of_class & ~agrees]]),
+            "correlation": _correlation(
+                [V[of_class & agrees], V[of_class & ~agrees]], ALLEN_LAYOUT
+            ),
         }
     return {
         "about": "Summary statistics of real mouse cells, for the synthetic twin of lspin. "
@@ -101,24 +110,105 @@ def _stratum(
     cells: Cells, V: pd.DataFrame, chosen: pd.Series, large: pd.DataFrame
 ) -> dict[str, Any]:
     """Summarise the cells of one class whose dendrite type does, or does not, agree."""
-    V = V[chosen]
     metadata = cells.metadata[chosen]
     return {
-        "cells": len(V),
+        "cells": int(chosen.sum()),
         **{
             column: {k: int(n) for k, n in metadata[column].value_counts().sort_index().items()}
             for column in ("reporter_status", "dendrite_type")
         },
-        "missing": {block: round(float(m.mean()), 4) for block, m in _missing(V).items()},
-        "quantiles": {name: _quantiles(V[name], large[name]) for name in VARIABLES},
+        **_distributions(V[chosen], dict(large.items()), ALLEN_LAYOUT),
     }
 
 
-def _missing(V: pd.DataFrame) -> dict[str, pd.Series]:
-    """Tell where each block is missing, among the cells whose outer block is there."""
-    missing = {block: V[names[0]].isna() for block, names in MISSING_BLOCKS.items()}
+def _distributions(V: pd.DataFrame, large: dict[Any, pd.Series], layout: Layout) -> dict[str, Any]:
+    """Summarise each variable: how often it is missing, and its quantiles."""
+    missing = _missing(V, layout)
     return {
-        block: m[~missing[PARENT_BLOCK[block]]] if block in PARENT_BLOCK else m
+        "missing": {block: round(float(m.mean()), 4) for block, m in missing.items()},
+        "quantiles": {name: _quantiles(V[name], large[name]) for name in layout.variables},
+    }
+
+
+def fit_patchseq(described: PatchSeq, data_dir: Path) -> dict[str, Any]:
+    """Summarise the cells of a Patch-seq source.
+
+    Parameters
+    ----------
+    described : PatchSeq
+    data_dir : Path
+        The data folder, with the files of the source.
+
+    Returns
+    -------
+    dict
+        What the twin's file holds. No entry is the row of a cell.
+    """
+    X, cells = described.read_all(data_dir)
+    subclass = cells["subclass"].where(cells["subclass"].isin(described.subclasses), "other")
+    V = encode(X).assign(**{PROBABILITY: cells[PROBABILITY]})
+    V = V[[name for name in V if V[name].notna().mean() > _MEASURED]]
+    layout = Layout(tuple(V), _blocks(V), {})
+    kinds = [name for name in _KINDS if name in cells]
+    strata = cells["temperature_c"] if "temperature_c" in cells else pd.Series("all", cells.index)
+    classes = {}
+    for name in (*described.subclasses, "other"):
+        of_class = subclass == name
+        parts = {str(s): V[of_class & (strata == s)] for s in strata[of_class].unique()}
+        if parts:
+            classes[name] = {
+                "strata": {
+                    s: {
+                        "cells": len(part),
+                        **_kinds(cells.loc[part.index, kinds]),
+                        **_distributions(part, _large((part, V[of_class], V)), layout),
+                    }
+                    for s, part in parts.items()
+                },
+                "correlation": _correlation(list(parts.values()), layout),
+            }
+    sizes = cells["donor_id"].value_counts().value_counts().sort_index()
+    return {
+        "about": f"Summary statistics of {described.citation}, for a synthetic twin. "
+        "Written by `python -m lspin.data.fit_twin`; see lspin/data/twin.py.",
+        "fitted_to": {name: digest for name, (_, digest) in described.files.items()},
+        "variables": layout.variables,
+        "blocks": layout.blocks,
+        "kind_columns": kinds,
+        "donor_columns": [name for name in ("line_name", "temperature_c") if name in cells],
+        "donor_sizes": {str(size): int(number) for size, number in sizes.items()},
+        "classes": classes,
+    }
+
+
+def _kinds(metadata: pd.DataFrame) -> dict[str, Any]:
+    """Count the combinations of metadata."""
+    counts = metadata.value_counts().sort_index()
+    return {"kinds": [list(kind) for kind in counts.index], "kind_cells": counts.tolist()}
+
+
+def _large(tables: tuple[pd.DataFrame, ...]) -> dict[Any, pd.Series]:
+    """Take each variable from the first table that has enough of it for two quantiles."""
+    return {
+        name: next(t[name] for t in tables if t[name].count() >= 2 * _CELLS_PER_QUANTILE)
+        for name in tables[0]
+    }
+
+
+def _blocks(V: pd.DataFrame) -> dict[str, tuple[str, ...]]:
+    """Find the variables that are missing in the same cells."""
+    together: dict[bytes, list[str]] = {}
+    for name in V:
+        if V[name].isna().any():
+            together.setdefault(V[name].isna().to_numpy().tobytes(), []).append(name)
+    return {f"no_{names[0]}": tuple(names) for names in together.values()}
+
+
+def _missing(V: pd.DataFrame, layout: Layout) -> dict[str, pd.Series]:
+    """Tell where each block is missing, among the cells whose outer block is there."""
+    missing = {block: V[names[0]].isna() for block, names in layout.blocks.items()}
+    return {
+        block: m[~missing[layout.parents[block]]] if block in layout.parents else m
         for block, m in missing.items()
     }
 
@@ -138,7 +228,7 @@ def _quantiles(values: pd.Series, large: pd.Series) -> list[float]:
     return np.quantile(values, quantile_levels(n)).round(decimals).tolist()
 
 
-def _correlation(strata: list[pd.DataFrame]) -> list[float]:
+def _correlation(strata: list[pd.DataFrame], layout: Layout) -> list[float]:
     """Return the shrunken Gaussian-copula correlation of a class, below its diagonal.
 
     Features enter as normal scores within their stratum. A missing block enters
@@ -146,7 +236,7 @@ def _correlation(strata: list[pd.DataFrame]) -> list[float]:
     covariance with a normal score is the correlation times its own variance
     (biserial correlation).
     """
-    scores = pd.concat([_normal_scores(V) for V in strata], ignore_index=True)
+    scores = pd.concat([_normal_scores(V, layout) for V in strata], ignore_index=True)
     n = len(scores.columns)
     values = scores.to_numpy()
     there = np.isfinite(values)
@@ -156,14 +246,14 @@ def _correlation(strata: list[pd.DataFrame]) -> list[float]:
     # Below ten common cells a correlation is noise.
     covariance[pairs < 10] = 0.0
     scale = np.nanvar(values, axis=0)
-    is_block = np.array([name in MISSING_BLOCKS for name in scores.columns])
+    is_block = np.array([name in layout.blocks for name in scores.columns])
     # A normal score is divided by its standard deviation, a block's by its variance.
     divisor = np.where(is_block, scale, np.sqrt(scale))
     divisor[divisor == 0] = np.inf
     R = np.clip(covariance / np.outer(divisor, divisor), -0.95, 0.95)
     # A variable says nothing on the block in which it goes missing itself.
     columns = list(scores.columns)
-    for block, names in MISSING_BLOCKS.items():
+    for block, names in layout.blocks.items():
         for name in names:
             i, j = columns.index(block), columns.index(name)
             R[i, j] = R[j, i] = 0.0
@@ -172,11 +262,11 @@ def _correlation(strata: list[pd.DataFrame]) -> list[float]:
     return R[np.tril_indices(n, -1)].round(3).tolist()
 
 
-def _normal_scores(V: pd.DataFrame) -> pd.DataFrame:
+def _normal_scores(V: pd.DataFrame, layout: Layout) -> pd.DataFrame:
     """Return normal scores of the variables and latent scores of the missing blocks."""
     rank = V.rank()
     scores = pd.DataFrame(ndtri((rank - 0.5) / rank.count()), V.index, V.columns)
-    for block, missing in _missing(V).items():
+    for block, missing in _missing(V, layout).items():
         rate = missing.mean()
         if 0 < rate < 1:
             density = norm.pdf(ndtri(rate))
@@ -196,13 +286,17 @@ def _nearest_correlation(R: np.ndarray, smallest: float = 0.01) -> np.ndarray:
 
 
 def main() -> None:
-    """Fit to the tables of the data folder and write the file beside this module."""
+    """Fit to the tables of the data folder and write the files beside this module."""
     folder = data_dir()
-    stats = fit(load_cells("allen", "all", data_dir=folder), load_spikes("paper", data_dir=folder))
-    path = Path(__file__).with_name(STATS_FILE)
-    with atomic_write(path) as temporary:
-        temporary.write_text(_as_json(stats), encoding="utf-8")
-    print(f"{path}: {path.stat().st_size / 1000:.0f} kB")
+    allen = load_cells("allen", "all", data_dir=folder)
+    fitted = {STATS_FILE: fit(allen, load_spikes("paper", data_dir=folder))}
+    for name, described in PATCHSEQ.items():
+        fitted[f"twin_{name}.json"] = fit_patchseq(described, folder)
+    for name, stats in fitted.items():
+        path = Path(__file__).with_name(name)
+        with atomic_write(path) as temporary:
+            temporary.write_text(_as_json(stats), encoding="utf-8")
+        print(f"{path}: {path.stat().st_size / 1000:.0f} kB")
 
 
 def _as_json(stats: dict[str, Any]) -> str:

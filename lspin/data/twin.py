@@ -1,7 +1,7 @@
-"""A synthetic twin of the mouse cells: drawn from summary statistics, recorded by nobody.
+"""Synthetic twins of the recorded cells: drawn from summary statistics, recorded by nobody.
 
-The twin lets every chapter and test run without a network. It is drawn from
-``twin_stats.json``, which :mod:`lspin.data.fit_twin` fits to the real tables and
+The twins let every chapter and test run without a network. That of the Allen mouse cells is drawn
+from ``twin_stats.json``, which :mod:`lspin.data.fit_twin` fits to the real tables and
 which holds no cell: per class, and apart for the cells whose dendrite type agrees
 with their label and for those where it does not,
 
@@ -15,28 +15,36 @@ A cell is one draw from a Gaussian copula: correlated normal scores, each mapped
 through the quantiles of its feature. Its features and its spike come from the
 same draw, so they belong together as they do in a recording.
 
-The twin is for trying things out. Its classes are easier to tell apart than real
+The twins of the Patch-seq sources are drawn in the same way from ``twin_v1.json``, ``twin_m1.json``
+and ``twin_human.json``: their classes are transcriptomic subclasses (and the cells of none), their
+strata the temperatures, and they have no spikes. Cre line, reporter and dendrites are drawn
+at random from a table of how often they met in cells of the subclass, so that Cre lines are as
+doubtful as they were, and cells of one donor have one line.
+
+A twin is for trying things out. Its classes are easier to tell apart than real
 ones (an RBF-SVM cross-validates at 0.87 on it, at 0.83 on the real cells), while a
 model trained on the twin does as well on real cells as one trained on real cells.
 A score on the twin is therefore no result.
 
 Twin cells have negative ids, lines named ``synthetic <class>`` and the source
-"twin", so that they cannot be mistaken for recordings.
+"twin" (or "v1-twin" and so on), so that they cannot be mistaken for recordings.
 """
 
 from __future__ import annotations
 
 import json
-from functools import lru_cache
+from functools import cache
 from importlib import resources
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 from scipy.special import ndtr, ndtri
 
+from lspin.data.patchseq import HALF_WIDTH, PATCHSEQ_FEATURES, PatchSeq
 from lspin.data.tables import (
     CLASSES,
+    METADATA_COLUMNS,
     RELEASED_FEATURES,
     SPIKE_TIME_MS,
     STIMULI,
@@ -65,6 +73,20 @@ MISSING_BLOCKS: dict[str, tuple[str, ...]] = {
 PARENT_BLOCK = {"no_slow_trough_ramp": "no_ramp", "no_adaptation": "no_avg_isi"}
 """Blocks inside another: their rate is that among cells whose outer block is there."""
 
+
+class Layout(NamedTuple):
+    """Which variables a twin models, and which go missing together."""
+
+    variables: tuple[str, ...]
+    blocks: dict[str, tuple[str, ...]]
+    parents: dict[str, str]
+
+
+ALLEN_LAYOUT = Layout(VARIABLES, MISSING_BLOCKS, PARENT_BLOCK)
+
+PROBABILITY = "t_type_probability"
+"""Drawn with the features of Patch-seq cells, and shown in the metadata."""
+
 _POSITIVE = (
     "ri",
     "input_resistance_mohm",
@@ -72,6 +94,7 @@ _POSITIVE = (
     "latency",
     "avg_isi",
     "vm_for_sag",
+    HALF_WIDTH,
     *(
         f"{name}_{stimulus}"
         for stimulus in STIMULI
@@ -100,12 +123,12 @@ def encode(X: pd.DataFrame) -> pd.DataFrame:
 
     Parameters
     ----------
-    X : DataFrame, shape (n_cells, 46)
-        Released features.
+    X : DataFrame, shape (n_cells, 46 or more)
+        Released features; a half-width is turned, too, other columns are kept as they are.
 
     Returns
     -------
-    DataFrame, shape (n_cells, 46)
+    DataFrame, same shape
         Same columns; :func:`decode` inverts it.
     """
     V = X.copy()
@@ -119,15 +142,15 @@ def encode(X: pd.DataFrame) -> pd.DataFrame:
         V[f"fast_trough_v_{s}"] = X[f"threshold_v_{s}"] - X[f"fast_trough_v_{s}"]
         V[f"trough_v_{s}"] = X[f"fast_trough_v_{s}"] - X[f"trough_v_{s}"]
         V[f"slow_trough_v_{s}"] = X[f"slow_trough_v_{s}"] - X[f"trough_v_{s}"]
-    positive = list(_POSITIVE)
-    V[positive] = np.log(V[positive])
+    positive = [name for name in V if name in _POSITIVE]
+    V[positive] = np.log(V[positive].where(V[positive] > 0))
     return V
 
 
 def decode(V: pd.DataFrame) -> pd.DataFrame:
     """Turn the twin's variables back into released features; the inverse of :func:`encode`."""
     X = V.copy()
-    positive, not_negative = list(_POSITIVE), list(_NOT_NEGATIVE)
+    positive, not_negative = [name for name in V if name in _POSITIVE], list(_NOT_NEGATIVE)
     X[positive] = np.exp(V[positive])
     X[not_negative] = V[not_negative].clip(lower=0)
     X["vm_for_sag"] = X["vrest"] - X["vm_for_sag"]
@@ -170,8 +193,78 @@ def load(cohort: str, species: str, random_state: int) -> Cells:
         source="twin",
         cohort=cohort,
         species=species,
-        provenance=_provenance(random_state),
+        provenance=_provenance(read_stats(), random_state),
     )
+
+
+def load_patchseq(described: PatchSeq, labels: str, random_state: int) -> Cells:
+    """Draw the twin of a Patch-seq source and label it by the same rules as the recordings.
+
+    Parameters
+    ----------
+    described : PatchSeq
+    labels : {"transcriptome", "cre"}
+    random_state : int
+        The same seed gives the same cells, whatever the labels.
+
+    Returns
+    -------
+    Cells
+        Of source ``v1-twin`` and so on; Cre lines and T-types are named ``synthetic ...``.
+    """
+    stats = read_stats(f"twin_{described.name}.json")
+    X, cells = sample_patchseq(stats, random_state)
+    provenance = _provenance(stats, random_state)
+    return described.labelled(X, cells, labels, f"{described.name}-twin", provenance)
+
+
+def sample_patchseq(stats: dict[str, Any], random_state: int) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Draw as many twin cells of each subclass as there are recorded ones.
+
+    Parameters
+    ----------
+    stats : dict
+        As :func:`read_stats` gives them.
+    random_state : int
+
+    Returns
+    -------
+    X : DataFrame, shape (n_cells, 47)
+        Features, NaN where missing.
+    cells : DataFrame, shape (n_cells, ...)
+        Donor, subclass and metadata.
+    """
+    rng = np.random.default_rng(random_state)
+    layout = Layout(tuple(stats["variables"]), stats["blocks"], {})
+    variables, tables = [], []
+    for subclass, of_class in stats["classes"].items():
+        variables.append(_draw_variables(of_class, layout, rng))
+        for stratum in of_class["strata"].values():
+            kinds = np.repeat(range(len(stratum["kinds"])), stratum["kind_cells"])
+            kinds = np.array(stratum["kinds"], dtype=object)[rng.permutation(kinds)]
+            table = pd.DataFrame(kinds, columns=stats["kind_columns"])
+            tables.append(table.assign(subclass=subclass, t_type=f"{subclass} (synthetic)"))
+    V, cells = pd.concat(variables, ignore_index=True), pd.concat(tables, ignore_index=True)
+    order = rng.permutation(len(V))
+    index = pd.Index(-1 - np.arange(len(V)), name="specimen_id")
+    V, cells = V.iloc[order].set_index(index), cells.iloc[order].set_index(index).infer_objects()
+    cells["donor_id"] = _donors_of_one_line(cells, stats, rng)
+    if cells["line_name"].any():
+        cells["line_name"] = "synthetic " + cells["line_name"]  # no real line
+    cells = cells.assign(**{name: "" for name in METADATA_COLUMNS if name not in cells})
+    cells[PROBABILITY] = V.reindex(columns=[PROBABILITY]).clip(0, 1)
+    return decode(V.reindex(columns=list(PATCHSEQ_FEATURES))), cells
+
+
+def _donors_of_one_line(
+    cells: pd.DataFrame, stats: dict[str, Any], rng: np.random.Generator
+) -> pd.Series:
+    """Give out donors among cells that share what a donor has one of, such as the Cre line."""
+    donors, first = pd.Series(0, cells.index), 1
+    for _, group in cells.groupby(stats["donor_columns"], sort=True):
+        donors[group.index] = first + _draw_donors(stats["donor_sizes"], len(group), rng)
+        first = int(donors.max()) + 1
+    return donors.astype(np.int64)
 
 
 def load_spikes(species: str, random_state: int) -> Spikes:
@@ -193,7 +286,7 @@ def load_spikes(species: str, random_state: int) -> Spikes:
         source="twin",
         species=species,
         features=pd.DataFrame(index=waveform_mv.index),
-        provenance=_provenance(random_state),
+        provenance=_provenance(read_stats(), random_state),
     )
 
 
@@ -221,8 +314,8 @@ def sample(species: str, random_state: int) -> tuple[pd.DataFrame, pd.DataFrame,
     """
     if species != "mouse":
         raise ValueError(
-            "There is no synthetic twin of human cells, only of mouse cells: "
-            "run `lspin fetch` where there is a network, and use source='allen' or 'paper'."
+            "There is no synthetic twin of the human cells of the Allen tables: run `lspin fetch` "
+            "where there is a network, and use source='allen' or 'paper'; or use 'human-twin'."
         )
     stats = read_stats()
     rng = np.random.default_rng(random_state)
@@ -238,7 +331,7 @@ def sample(species: str, random_state: int) -> tuple[pd.DataFrame, pd.DataFrame,
             ignore_index=True,
         )
         cells.append(table.assign(line_name=f"synthetic {name}", donor_id=donors))
-        variables.append(_draw_variables(of_class, rng))
+        variables.append(_draw_variables(of_class, ALLEN_LAYOUT, rng))
     V = pd.concat(variables, ignore_index=True)
     # Shuffled, so that neither ids nor the order of rows tell the class.
     order = rng.permutation(len(V))
@@ -262,10 +355,10 @@ def _peak_at_zero(waveform: np.ndarray) -> np.ndarray:
     return np.take_along_axis(waveform, source, axis=1)
 
 
-@lru_cache(maxsize=1)
-def read_stats() -> dict[str, Any]:
-    """Read the embedded summary statistics."""
-    return json.loads((resources.files("lspin.data") / STATS_FILE).read_text(encoding="utf-8"))
+@cache
+def read_stats(name: str = STATS_FILE) -> dict[str, Any]:
+    """Read embedded summary statistics."""
+    return json.loads((resources.files("lspin.data") / name).read_text(encoding="utf-8"))
 
 
 def _draw_metadata(stratum: dict[str, Any], rng: np.random.Generator) -> pd.DataFrame:
@@ -285,23 +378,28 @@ def _draw_donors(sizes: dict[str, int], n: int, rng: np.random.Generator) -> np.
     return rng.permutation(np.repeat(np.arange(n), drawn)[:n])
 
 
-def _draw_variables(of_class: dict[str, Any], rng: np.random.Generator) -> pd.DataFrame:
+def _draw_variables(
+    of_class: dict[str, Any], layout: Layout, rng: np.random.Generator
+) -> pd.DataFrame:
     """Draw the variables of all cells of one class, stratum after stratum."""
-    columns = [*VARIABLES, *MISSING_BLOCKS]
+    columns = [*layout.variables, *layout.blocks]
     root = np.linalg.cholesky(unpack_correlation(of_class["correlation"], len(columns)))
     tables = []
     for stratum in of_class["strata"].values():
         z = rng.standard_normal((stratum["cells"], len(columns))) @ root.T
         z = pd.DataFrame(z, columns=columns)
         V = pd.DataFrame(
-            {name: _from_quantiles(z[name], stratum["quantiles"][name]) for name in VARIABLES}
+            {
+                name: _from_quantiles(z[name], stratum["quantiles"][name])
+                for name in layout.variables
+            }
         )
         absent = pd.DataFrame(
             {block: z[block] < ndtri(rate) for block, rate in stratum["missing"].items()}
         )
-        for block, parent in PARENT_BLOCK.items():
+        for block, parent in layout.parents.items():
             absent[block] |= absent[parent]
-        for block, names in MISSING_BLOCKS.items():
+        for block, names in layout.blocks.items():
             V.loc[absent[block], list(names)] = np.nan
         tables.append(V)
     return pd.concat(tables, ignore_index=True)
@@ -331,9 +429,9 @@ def unpack_correlation(below_diagonal: list[float], n: int) -> np.ndarray:
     return np.tril(R, -1) + np.tril(R, -1).T + np.eye(n)
 
 
-def _provenance(random_state: int) -> dict[str, Any]:
+def _provenance(stats: dict[str, Any], random_state: int) -> dict[str, Any]:
     return {
         "tables": {},
-        "fitted_to": read_stats()["fitted_to"],
+        "fitted_to": stats["fitted_to"],
         "random_state": random_state,
     }

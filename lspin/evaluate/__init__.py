@@ -4,7 +4,7 @@
 ``nested`` lets each choose its settings on training donors first; ``rivals`` are LSPIN and the
 models it is compared with, with the settings each may choose from, of which ``tabm`` and
 ``realmlp`` are put behind scikit-learn's interface here; ``comparison`` says who is ahead, and how
-sure that is.
+sure that is; ``shift`` says how far new cells lie outside the training table.
 """
 
 from __future__ import annotations
@@ -44,6 +44,7 @@ from lspin.evaluate.scores import (
     expected_calibration_error,
     score,
 )
+from lspin.evaluate.shift import NOT_MEASURED, Shift, shift
 from lspin.evaluate.tabm import TabMClassifier
 
 __all__ = [
@@ -51,6 +52,7 @@ __all__ = [
     "INNER_FOLDS",
     "LIMITS",
     "METRICS",
+    "NOT_MEASURED",
     "N_BINS",
     "OUTER_FOLDS",
     "QUICK",
@@ -58,6 +60,7 @@ __all__ = [
     "Estimate",
     "NestedScores",
     "RealMLPClassifier",
+    "Shift",
     "TabMClassifier",
     "ahead",
     "compare",
@@ -76,6 +79,7 @@ __all__ = [
     "overview",
     "quick_rivals",
     "score",
+    "shift",
     "summary",
     "ungated_models",
 ]

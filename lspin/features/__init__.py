@@ -1,7 +1,8 @@
 """What was measured, and how the numbers become inputs of a model.
 
-``catalogue`` says what each feature is; ``inputs`` turns a table of features into numbers that a
-model can use; ``spike`` measures one action potential from its trace.
+``catalogue`` says what each feature is, and ``mapping`` what it is called in the tables of other
+labs; ``inputs`` turns a table of features into numbers that a model can use; ``spike`` measures one
+action potential from its trace.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from lspin.features.inputs import (
     model_inputs,
     table_inputs,
 )
+from lspin.features.mapping import feature_mapping
 from lspin.features.spike import measure_spike, measure_spikes
 
 __all__ = [
@@ -33,6 +35,7 @@ __all__ = [
     "STIMULUS_ONSET_S",
     "Feature",
     "ReleasedFeatures",
+    "feature_mapping",
     "feature_named",
     "log_heavy_tails",
     "measure_spike",

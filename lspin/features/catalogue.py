@@ -127,6 +127,7 @@ trough_ms_{s} | ms | time to trough, {in_words} | From peak to trough.
 _LONG_SQUARE_ONLY = """
 delay_ms_long_square | ms | delay at rheobase | From the start of the current to the threshold.
 slow_trough_depth_mv_long_square | mV | slow trough depth, long square | As for the ramp.
+half_width_ms_long_square | ms | half-width, long square | Width of the spike at half its height.
 """
 
 _RAMP_ONLY = """

@@ -12,7 +12,7 @@ import pandas as pd
 from joblib import Memory
 from sklearn.metrics import roc_auc_score
 
-from lspin.data.tables import Cells, dendrite_agrees
+from lspin.data.tables import Cells, dendrites_contradict
 from lspin.evaluate.scores import donor_interval
 from lspin.explain.claims import check_claims, fingerprints
 from lspin.explain.faithfulness import EXPLAINERS, faithfulness
@@ -181,7 +181,7 @@ def _recorded_odd(held: Sequence[HeldOut]) -> pd.DataFrame:
     rows = []
     for h in held:
         odd = odd_cells(h)
-        contradicts = ~dendrite_agrees(odd["dendrite_type"], odd["class"])
+        contradicts = dendrites_contradict(odd["dendrite_type"], odd["class"])
         if contradicts.nunique() < 2:
             continue  # a cohort chosen by its dendrites
         orders = {

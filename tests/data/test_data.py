@@ -240,7 +240,7 @@ def record(**changes):
     ("part", "value", "message"),
     [
         ("y", pd.Series(["Sst+", "Vip+"], index=[6, 5]), "same index"),
-        ("y", record().y.replace("Vip+", "Vip"), "no mouse class"),
+        ("y", record().y.replace("Vip+", "Vip"), "labels that are none of"),
         ("X", record().X.astype("float32"), "float64"),
         ("X", record().X.fillna(np.inf), "infinite"),
         ("X", record().X.rename_axis(None), "specimen_id"),
@@ -392,7 +392,7 @@ def test_environment_sets_the_automatic_source(tmp_path, monkeypatch):
         ({"source": "wikipedia"}, "source"),
         ({"source": "twin", "cohort": "most"}, "cohort"),
         ({"source": "twin", "species": "rat"}, "species"),
-        ({"source": "twin", "species": "human"}, "no synthetic twin of human cells"),
+        ({"source": "twin", "species": "human"}, "no synthetic twin of the human cells"),
         ({"source": "paper", "cohort": "all"}, "their own cohort only"),
     ],
 )

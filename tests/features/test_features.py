@@ -12,6 +12,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 
 from lspin.data import load_cells, load_spikes
+from lspin.data.patchseq import PATCHSEQ_FEATURES
 from lspin.data.tables import RELEASED_FEATURES, SPIKE_FEATURES, STIMULI
 from lspin.features import (
     AUTHORS_FEATURES,
@@ -54,7 +55,7 @@ def one_cell(**values):
 
 
 def test_catalogue_holds_every_feature_and_no_other():
-    expected = {*RELEASED_FEATURES, *ENGINEERED_FEATURES, *AUTHORS_FEATURES}
+    expected = {*PATCHSEQ_FEATURES, *ENGINEERED_FEATURES, *AUTHORS_FEATURES}
     assert set(FEATURES) == expected
     assert set(SPIKE_CATALOGUE) == set(SPIKE_FEATURES)
     assert len(set(AUTHORS_FEATURES)) == 41
