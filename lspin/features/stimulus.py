@@ -1,8 +1,8 @@
-"""What was injected: the pulses and ramps in the current of a sweep, and which of them is the test.
+"""What was injected: the pulses and ramps in the current of a sweep, and which one is the test.
 
-A protocol may hold the cell at a constant current, begin with a test pulse or a prepulse that is the
-same in every sweep, and only then give the step that grows from sweep to sweep. The stimulus is what
-differs between sweeps.
+A protocol may hold the cell at a constant current, begin with a test pulse or a prepulse that is
+the same in every sweep, and only then give the step that grows from sweep to sweep. The stimulus is
+what differs between sweeps.
 """
 
 from __future__ import annotations
@@ -188,12 +188,13 @@ def _without_noise(x: np.ndarray, sampling_hz: float) -> tuple[np.ndarray, float
     """Smooth a measured current, edges kept, and say how large a change is no noise."""
     steps = np.diff(x)
     # The spread of nine steps in ten: a command jumps seldom, and a ramp always by the same.
-    noise = np.quantile(np.abs(steps - np.median(steps)), 0.9) / 1.645 / np.sqrt(2)
-    if noise > 1e-3:
-        width = 4 * int(_EDGE_S * sampling_hz) + 1
-        x = median_filter(x, width, mode="nearest")
-        noise *= 1.25 / np.sqrt(width)
-    return x, max(_LEAST_PA, 7 * float(noise))
+    noise = float(np.quantile(np.abs(steps - np.median(steps)), 0.9)) / 1.645 / np.sqrt(2)
+    if noise < 1e-3:
+        return x, _LEAST_PA
+    width = 4 * int(_EDGE_S * sampling_hz) + 1
+    resolution = np.abs(steps)[np.abs(steps) > 1e-3 * noise].min()  # of a coarse converter
+    smooth = median_filter(x, width, mode="reflect")
+    return smooth, max(_LEAST_PA, 7 * 1.25 * noise / np.sqrt(width), 1.5 * float(resolution))
 
 
 def _edges(x: np.ndarray, lag: int, tolerance: float) -> list[int]:
