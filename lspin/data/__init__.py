@@ -14,6 +14,9 @@ Four sources return the same checked records (spikes come from ``paper`` and ``t
     a synthetic twin of the Allen mouse cells, embedded in the package
     (:mod:`lspin.data.twin`). It needs no network and is no recording.
 
+Recordings to try things on, as files, come from :func:`fetch_recording`
+(:mod:`lspin.data.recordings`).
+
 How files come over the network is in :mod:`lspin.data.download` and :mod:`lspin.data.client`;
 what the tables mean, and the records, in :mod:`lspin.data.tables`; folds that no donor straddles
 in :mod:`lspin.data.folds`.
@@ -25,8 +28,9 @@ import os
 import warnings
 from pathlib import Path
 
-from lspin.data import allen, paper, patchseq, twin
+from lspin.data import allen, paper, patchseq, recordings, twin
 from lspin.data.folds import donor_folds
+from lspin.data.recordings import RECORDINGS
 from lspin.data.tables import (
     CLASSES,
     COHORTS,
@@ -44,6 +48,7 @@ __all__ = [
     "CLASSES",
     "COHORTS",
     "CRE_LINE_CLASS",
+    "RECORDINGS",
     "RELEASED_FEATURES",
     "SAMPLING_RATE_HZ",
     "SOURCES",
@@ -52,6 +57,7 @@ __all__ = [
     "aligned",
     "data_dir",
     "donor_folds",
+    "fetch_recording",
     "load_cells",
     "load_spikes",
     "own_cells",
@@ -235,6 +241,43 @@ def load_spikes(
             _warn_twin("The recorded spikes", folder, error)
             return twin.load_spikes(species, random_state)
     return paper.load_spikes(folder, species)
+
+
+def fetch_recording(
+    name: str, *, data_dir: str | os.PathLike[str] | None = None, verbose: int = 1
+) -> Path:
+    """Return the path of a public recording, downloaded if it is not there yet.
+
+    Parameters
+    ----------
+    name : str
+        One of :data:`RECORDINGS`.
+    data_dir : path-like, optional
+        The data folder; :func:`data_dir` by default.
+    verbose : int, default=1
+        0 shows no download progress.
+
+    Returns
+    -------
+    Path
+        To be read with :func:`lspin.features.read_recording`.
+
+    Raises
+    ------
+    ValueError
+        If the name is unknown.
+    ConnectionError
+        If it is neither in the data folder nor can be downloaded.
+
+    Examples
+    --------
+    >>> from lspin.data import RECORDINGS
+    >>> for name, file in RECORDINGS.items():
+    ...     if "ramp" in file.what:
+    ...         print(name, "-", file.what)
+    171116sh_0016.abf - a ramp of 10 pA/s over eleven sweeps, the same neuron
+    """
+    return recordings.fetch(_folder(data_dir), name, verbose)
 
 
 def _choose_source(source: str, species: str) -> str:

@@ -441,15 +441,15 @@ def _read_csv(path: Path) -> Traces:
     rows = table.groupby("sweep").indices.values() if "sweep" in table else [np.arange(len(table))]
     traces = Traces()
     for of_sweep in rows:
+        hz = _rate(seconds[of_sweep])
         for name, (what, factor) in columns.items():
             values = table[name].to_numpy(float)[of_sweep] * factor
             if what == "mV":
                 traces.voltage_mv.append(values)
-                traces.sampling_hz.append(_rate(seconds[of_sweep]))
+                traces.sampling_hz.append(hz)
             else:
                 traces.current_pa.append(values)
     traces.current_from = ", ".join(n for n, (what, _) in columns.items() if what == "pA")
-    traces.sampling_hz = traces.sampling_hz or [_rate(seconds)] * len(traces.current_pa)
     return traces
 
 

@@ -227,12 +227,10 @@ def _all_spikes(
                 settings = pulsed if trace.pulse.kind == "short_square" else {}
                 end_s = None if to_end else min(trace.end_s, trace.t[-1])
                 table = _find_spikes(trace.t, trace.v, STIMULUS_ONSET_S, end_s, settings)
-                # What comes later was not evoked by it.
-                late_s = trace.end_s + 0.01
-                if table.empty or table["threshold_t"].iloc[0] > late_s:
-                    table = table.iloc[:0]
-                elif len(table) == 1 and not table["clipped"].iloc[0]:
+                if len(table) == 1 and not table["clipped"].iloc[0]:
                     _add_slow_trough(trace, table, end_s)
+                if not table.empty:  # what comes later was not evoked by it
+                    table = table[table["threshold_t"] <= trace.end_s + 0.01]
                 spikes[sweep.number] = table
             else:
                 v, hz = interpolate_trace(sweep.voltage_mv.astype(np.float64), sweep.sampling_hz)

@@ -17,7 +17,7 @@ def leaky_cell(
     ``GAIN * (current - RHEOBASE_PA) + 3`` of them in a second. Returns voltage in mV and current in
     pA, of shape (n_sweeps, n_samples).
     """
-    t = np.arange(round((onset_s + step_s + 0.3) * hz)) / hz - onset_s
+    t = (np.arange(round((onset_s + step_s + 0.3) * hz)) - round(onset_s * hz)) / hz
     during = (t >= 0) & (t < step_s)
     since_ms, after_ms = 1000 * np.clip(t, 0, step_s), 1000 * np.clip(t - step_s, 0, None)
     charge = (1 - np.exp(-since_ms / TAU_MS)) * np.exp(-after_ms / TAU_MS)

@@ -18,7 +18,9 @@ def current(*pulses, seconds=3.0, hz=HZ):
 
 
 def square(start, end, pa):
-    kind = "long_square" if end - start >= 0.2 else "short_square" if end - start < 0.02 else "other"
+    kind = (
+        "long_square" if end - start >= 0.2 else "short_square" if end - start < 0.02 else "other"
+    )
     return Pulse(kind, start, end, pa, pa)
 
 
