@@ -50,8 +50,8 @@ RECORDINGS: dict[str, _File] = {
         "ca55d8b2f14eb512f072c10e0a419d3db57ab855d04bdcaa36dc9c24a7daf6fd",
     ),
 }
-"""What each file is, where, and its SHA256. The ABF files are under the MIT licence; the NWB file is
-of Lantyer et al. (2018), GigaScience 7, giy126."""
+"""What each file is, where, and its SHA256. The ABF files are under the MIT licence; the NWB file
+is of Lantyer et al. (2018), GigaScience 7, giy126."""
 
 _LIMIT_S = 300.0  # of one download
 

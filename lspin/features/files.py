@@ -6,6 +6,7 @@ file; a file without them is refused. Nothing in a file is run: no pickle, no co
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 import warnings
@@ -23,6 +24,7 @@ from lspin.features.recording import Recording
 MAX_BYTES = 2_000_000_000
 """Larger files are refused: steps of one cell fit into a tenth of this."""
 
+_MOST_SWEEPS = 5_000
 _MAX_SAMPLES = 250_000_000  # what a small compressed file may claim to hold
 
 _UNITS = {
@@ -200,6 +202,8 @@ def _read_abf(path: Path) -> Traces:
     import pyabf
 
     abf = pyabf.ABF(path)
+    if abf.sweepCount > _MOST_SWEEPS:
+        raise _NotRead(f"has {abf.sweepCount} sweeps: it is damaged, or no protocol of steps.")
     measured = [_scale(unit) for unit in abf.adcUnits]
     traces = Traces(sampling_hz=[float(abf.sampleRate)] * abf.sweepCount)
 
@@ -245,7 +249,8 @@ def _add_command(abf: Any, traces: Traces, first: int) -> None:
             command = [np.asarray(output.stimulusWaveform(s)) * factor for s in abf.sweepList]
         except Exception:  # an output that the header does not describe
             continue
-        if all(np.isfinite(c).all() for c in command) and len(np.unique(np.hstack(command))) > 1:
+        low, high = min(map(np.min, command)), max(map(np.max, command))
+        if np.isfinite([low, high]).all() and high > low:
             traces.current_pa = list(command)
             traces.current_from = f"command of the protocol ({abf.dacNames[number]})"
             traces.holding_pa = float(abf.holdingCommand[number]) * factor
@@ -399,6 +404,9 @@ def _values(series: Any, wanted: str) -> np.ndarray:
 def _read_ibw(path: Path) -> Traces:
     import igor2.binarywave
 
+    _check_ibw_header(path)
+    # Of a damaged file it would write all bytes to the log.
+    logging.getLogger("igor2").setLevel(logging.CRITICAL + 1)
     wave = igor2.binarywave.load(str(path))["wave"]
     header = wave["wave_header"]
     data = np.asarray(wave["wData"], dtype=np.float64)
@@ -419,6 +427,19 @@ def _read_ibw(path: Path) -> Traces:
     else:
         traces.current_pa, traces.current_from = list(rows), path.name
     return traces
+
+
+def _check_ibw_header(path: Path) -> None:
+    """Check the sum over the header, which igor2 does not: a wrong size in it would cost minutes."""
+    with path.open("rb") as file:
+        head = file.read(384)
+    for order in ("<i2", ">i2"):
+        version = int(np.frombuffer(head[:2], order)[0]) if len(head) > 1 else 0
+        if length := {2: 126, 3: 130, 5: 384}.get(version):
+            words = np.frombuffer(head[:length], order)
+            if len(head) >= length and int(words.sum(dtype=np.int64)) % 65536 == 0:
+                return
+    raise ValueError("its header is no Igor binary wave's of version 2, 3 or 5")
 
 
 # Tables

@@ -228,8 +228,9 @@ class Recording:
 
 def _trimmed(v: ArrayLike, i: ArrayLike | None) -> tuple[np.ndarray, np.ndarray | None, str]:
     """Cut off what was not recorded at the ends, or say why nothing is left."""
-    v = np.asarray(v, dtype=np.float32)
-    i = None if i is None else np.asarray(i, dtype=np.float32)
+    with np.errstate(over="ignore"):  # what is too large becomes infinite, and is told below
+        v = np.asarray(v, dtype=np.float32)
+        i = None if i is None else np.asarray(i, dtype=np.float32)
     if v.ndim != 1 or (i is not None and i.ndim != 1):
         return v, i, "it is not a row of numbers"
     if i is not None:
