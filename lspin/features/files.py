@@ -430,7 +430,7 @@ def _read_ibw(path: Path) -> Traces:
 
 
 def _check_ibw_header(path: Path) -> None:
-    """Check the sum over the header, which igor2 does not: a wrong size in it would cost minutes."""
+    """Check the sum over the header: igor2 does not, and a wrong size in it costs minutes."""
     with path.open("rb") as file:
         head = file.read(384)
     for order in ("<i2", ">i2"):

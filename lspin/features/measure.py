@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -97,7 +98,7 @@ class _Trace(NamedTuple):
 
     @property
     def end_s(self) -> float:
-        return STIMULUS_ONSET_S + self.pulse.duration_s
+        return min(STIMULUS_ONSET_S + self.pulse.duration_s, float(self.t[-1]))
 
     @property
     def baseline_mv(self) -> float:
@@ -172,6 +173,8 @@ def measure(recording: Recording) -> Measured:
     >>> int(measured.sweeps["n_spikes"].max())
     157
     """
+    if find_spec("ipfx") is None:
+        raise ImportError("Measuring needs ipfx: pip install 'lspin[recordings]'.")
     found = _Findings(notes=list(recording.notes))
     found.lack(["input_resistance_mohm"], "it comes from voltage-clamp test pulses")
     traces = [_trace(sweep, sweep.stimulus) for sweep in recording.sweeps if sweep.stimulus]
@@ -210,7 +213,9 @@ def _trace(sweep: Sweep, pulse: Pulse) -> _Trace:
     v = sweep.voltage_mv[first : int(last_s * hz) + 1].astype(np.float64)
     v, finer_hz = interpolate_trace(v, hz)
     t = np.arange(v.size) / finer_hz + first / hz - pulse.start_s + STIMULUS_ONSET_S
-    return _Trace(sweep, pulse, t, v, sweep.baseline_s(pulse))
+    # ipfx refuses a baseline that begins a rounding error before the trace.
+    baseline_s = max(min(sweep.baseline_s(pulse), STIMULUS_ONSET_S - t[1]), 0.0)
+    return _Trace(sweep, pulse, t, v, baseline_s)
 
 
 def _all_spikes(
@@ -225,7 +230,7 @@ def _all_spikes(
             if trace := by_sweep.get(sweep.number):
                 to_end = trace.pulse.kind in ("ramp", "short_square")
                 settings = pulsed if trace.pulse.kind == "short_square" else {}
-                end_s = None if to_end else min(trace.end_s, trace.t[-1])
+                end_s = None if to_end else trace.end_s
                 table = _find_spikes(trace.t, trace.v, STIMULUS_ONSET_S, end_s, settings)
                 if len(table) == 1 and not table["clipped"].iloc[0]:
                     _add_slow_trough(trace, table, end_s)
@@ -407,7 +412,7 @@ def _sag(trace: _Trace) -> float:
     # ipfx averages 0.03 s before the end; the released table has 0.1 s, as before the step.
     return float(
         sag(
-            *(trace.t, trace.v, None, STIMULUS_ONSET_S, min(trace.end_s, trace.t[-1])),
+            *(trace.t, trace.v, None, STIMULUS_ONSET_S, trace.end_s),
             baseline_interval=trace.baseline_s,
         )
     )

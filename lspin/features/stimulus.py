@@ -126,7 +126,8 @@ def choose_stimuli(pulses: Sequence[Sequence[Pulse]]) -> list[Pulse | None]:
 
     Pulses that come at the same time with the same amplitude in more than four of five sweeps are
     test pulses or prepulses, if there are others. Of the others it is the first one that begins at
-    the holding level and is no shorter than half of the longest.
+    the holding level and is no shorter than half of the longest; where nothing tells test pulses
+    from others, as in a single sweep, it is the longest one.
 
     Parameters
     ----------
@@ -151,22 +152,23 @@ def choose_stimuli(pulses: Sequence[Sequence[Pulse]]) -> list[Pulse | None]:
 
     def is_common(pulse: Pulse) -> bool:
         sweeps = sum(any(_same(pulse, other) for other in sweep) for sweep in pulses)
-        return len(pulses) > 2 and sweeps > 0.8 * len(pulses)
+        return sweeps > 0.8 * len(pulses)
 
     varying = [[pulse for pulse in sweep if not is_common(pulse)] for sweep in pulses]
-    if not any(varying):
-        varying = [list(sweep) for sweep in pulses]
-    return [_first_long(left, sweep) for left, sweep in zip(varying, pulses, strict=True)]
+    share = 0.49
+    if len(pulses) < 3 or not any(varying):
+        varying, share = [list(sweep) for sweep in pulses], 0.99
+    return [_first_long(left, sweep, share) for left, sweep in zip(varying, pulses, strict=True)]
 
 
-def _first_long(candidates: list[Pulse], sweep: Sequence[Pulse]) -> Pulse | None:
+def _first_long(candidates: list[Pulse], sweep: Sequence[Pulse], share: float) -> Pulse | None:
     if not candidates:
         return None
     ends = [pulse.end_s for pulse in sweep]
     free = [p for p in candidates if not any(abs(p.start_s - end) < 1e-3 for end in ends)]
     candidates = free or candidates
     longest = max(pulse.duration_s for pulse in candidates)
-    return next(pulse for pulse in candidates if pulse.duration_s > 0.49 * longest)
+    return next(pulse for pulse in candidates if pulse.duration_s > share * longest)
 
 
 def _same(a: Pulse, b: Pulse) -> bool:
@@ -174,7 +176,7 @@ def _same(a: Pulse, b: Pulse) -> bool:
         a.kind == b.kind
         and abs(a.start_s - b.start_s) < 2e-3
         and abs(a.end_s - b.end_s) < 2e-3
-        and abs(a.amplitude_pa - b.amplitude_pa) < max(3.0, 0.05 * abs(a.amplitude_pa))
+        and abs(a.amplitude_pa - b.amplitude_pa) < max(2.0, 0.01 * abs(a.amplitude_pa))
     )
 
 

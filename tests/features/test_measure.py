@@ -193,6 +193,18 @@ def test_noise_makes_no_spikes_and_no_time_constant():
     assert "too small for the noise" in reasons(found, "tau")
 
 
+@pytest.mark.parametrize("cut_s", [(0.0, 1.2), (0.299, 1.6), (0.2999, 1.3)])
+def test_sweeps_may_end_or_begin_in_the_middle(cut_s):
+    voltage, current, hz = cell(noise_mv=0.1)
+    part = slice(*(round(at * hz) for at in cut_s))
+    found = measured(voltage[:, part], current[:, part], hz, holding_pa=0.0)
+    assert found.features["threshold_i_long_square"] == RHEOBASE_PA
+    if cut_s[0]:
+        assert "0.01 s" in found.missing["vrest"] and "negative step" in found.missing["ri"]
+    else:
+        assert found.features["ri"] == pytest.approx(MOHM, rel=0.02)
+
+
 def test_a_depolarised_cell_is_noted():
     voltage, current, hz = cell()
     found = measured(voltage + 45, current, hz)

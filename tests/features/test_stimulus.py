@@ -115,3 +115,13 @@ def test_repeats_of_one_step_are_stimuli():
     sweeps = [[square(0.01, 0.02, -20.0), square(0.5, 1.5, 50.0)]] * 5
     assert choose_stimuli(sweeps) == [square(0.5, 1.5, 50.0)] * 5
     assert choose_stimuli(sweeps[:1]) == [square(0.5, 1.5, 50.0)]
+
+
+def test_of_one_sweep_the_longest_pulse_counts():
+    prepulse, step = square(0.02, 0.32, -100.0), square(0.8, 1.3, 50.0)
+    assert choose_stimuli([[prepulse, step]]) == [step]
+
+
+def test_steps_that_differ_by_little_are_not_shared():
+    sweeps = [[square(0.5, 1.5, pa)] for pa in (200.0, 205.0, 210.0, 215.0, 220.0)]
+    assert [pulse.amplitude_pa for pulse in choose_stimuli(sweeps)] == [200, 205, 210, 215, 220]
