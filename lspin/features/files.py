@@ -89,7 +89,8 @@ def read_recording(
         - ``.abf`` (Axon, versions 1 and 2): read with pyabf. The current is the command of the
           protocol, or a recorded channel in pA where the protocol holds none.
         - ``.nwb`` (NWB 2): current-clamp series, paired with their stimulus by the table of
-          recordings or by sweep number; of several electrodes the one with most sweeps.
+          recordings, by sweep number, or by the numbers in their names; of several electrodes the
+          one with most sweeps.
         - ``.ibw`` (Igor): one wave, its columns are sweeps; the current is another file, `current`.
         - ``.csv``: columns ``time_s``, ``voltage_mv``, ``current_pa`` and, if there is more than
           one sweep, ``sweep``; or ``voltage_mv_1``, ``current_pa_1``, ``voltage_mv_2`` and so on.
@@ -318,7 +319,7 @@ def _read_nwb(file: Any) -> Traces:
     responses = [
         s for s, electrode in zip(responses, electrodes, strict=True) if electrode == chosen
     ]
-    responses.sort(key=lambda series: (series.attrs.get("sweep_number", 0), series.name))
+    responses.sort(key=lambda series: (series.attrs.get("sweep_number", 0), _start_s(series)))
     stimulus_of = _stimuli(file)
     pairs = [(series, stimulus_of(series)) for series in responses]
     _check_size(series["data"] for pair in pairs for series in pair if series is not None)
@@ -338,6 +339,7 @@ def _read_nwb(file: Any) -> Traces:
 
 
 def _text(value: Any) -> str:
+    value = value.flat[0] if isinstance(value, np.ndarray) and value.size else value
     return value.decode(errors="replace") if isinstance(value, bytes) else str(value)
 
 
@@ -370,15 +372,21 @@ def _stimuli(file: Any) -> Callable[[Any], Any]:
             if response["timeseries"] and stimulus["timeseries"]:
                 by_response[file[response["timeseries"]].name] = file[stimulus["timeseries"]]
     stimuli = _series(file, "stimulus/presentation")
-    by_number = {(s.attrs.get("sweep_number"), _electrode(s)): s for s in stimuli}
+    keys = [_sweep_key(series) for series in stimuli]
+    # A number that several stimuli of an electrode have says nothing.
+    by_key = {key: s for key, s in zip(keys, stimuli, strict=True) if keys.count(key) == 1}
+    return lambda response: by_response.get(response.name, by_key.get(_sweep_key(response)))
 
-    def stimulus_of(response: Any) -> Any:
-        if response.name in by_response:
-            return by_response[response.name]
-        number = response.attrs.get("sweep_number")
-        return None if number is None else by_number.get((number, _electrode(response)))
 
-    return stimulus_of
+def _sweep_key(series: Any) -> tuple:
+    """Return what a response and its stimulus share: electrode and sweep, or numbers in names."""
+    if "sweep_number" in series.attrs:
+        return _electrode(series), int(series.attrs["sweep_number"])
+    return _electrode(series), *map(int, re.findall(r"\d+", series.name.rpartition("/")[2]))
+
+
+def _start_s(series: Any) -> float:
+    return float(np.nan_to_num(series["starting_time"][()])) if "starting_time" in series else 0.0
 
 
 def _series_rate(series: Any) -> float:
@@ -393,8 +401,8 @@ def _values(series: Any, wanted: str) -> np.ndarray:
     what, factor = _scale(unit)
     if what != wanted:
         raise _NotRead(f"gives {series.name} in {unit or 'no unit'}, not in volts or amperes.")
-    scale = float(data.attrs.get("conversion", 1.0)) * factor
-    offset = float(data.attrs.get("offset", 0.0)) * factor
+    scale = float(np.ravel(data.attrs.get("conversion", 1.0))[0]) * factor
+    offset = float(np.ravel(data.attrs.get("offset", 0.0))[0]) * factor
     return np.ravel(data[()]).astype(np.float64) * scale + offset
 
 

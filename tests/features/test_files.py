@@ -137,6 +137,25 @@ def test_nwb_written_by_pynwb_is_paired_by_its_table_of_recordings(cell, tmp_pat
     assert amplitudes == pytest.approx(STEPS_PA, abs=0.01)
 
 
+def test_nwb_without_sweep_numbers_is_paired_by_name_or_not_at_all(cell, tmp_path):
+    write_nwb(tmp_path / "cell.nwb", *cell, HZ)
+    with h5py.File(tmp_path / "cell.nwb", "a") as file:
+        for folder in ("acquisition", "stimulus/presentation"):
+            for series in file[folder].values():
+                del series.attrs["sweep_number"]
+    recording = read_recording(tmp_path / "cell.nwb")
+    amplitudes = [sweep.stimulus.amplitude_pa for sweep in recording.sweeps]
+    assert amplitudes == pytest.approx(STEPS_PA, abs=0.01)
+    with h5py.File(tmp_path / "cell.nwb", "a") as file:
+        for folder in ("acquisition", "stimulus/presentation"):
+            for series in file[folder].values():
+                series.attrs["sweep_number"] = (
+                    2**32 - 1
+                )  # as some programs say that they do not know
+    recording = read_recording(tmp_path / "cell.nwb")
+    assert {sweep.stimulus for sweep in recording.sweeps} == {None}
+
+
 def test_without_current_the_sweeps_are_there(cell, tmp_path):
     path, _ = write_igor(tmp_path, *cell)
     recording = read_recording(path)
