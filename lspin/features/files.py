@@ -276,6 +276,8 @@ def _read_hdf5(path: Path) -> Traces:
             what, factor = _named(name)
             if what in ("mV", "pA"):
                 rows = list(np.atleast_2d(data[()]) * factor)
+                if len(rows) > len(rows[0]):
+                    raise _NotRead(f"has {name} of shape {data.shape}, not (n_sweeps, n_samples).")
                 if what == "mV":
                     traces.voltage_mv = rows
                 else:

@@ -223,6 +223,12 @@ def test_files_of_another_kind_are_refused(cell, tmp_path):
         read_recording(tmp_path / "v.ibw")
 
 
+def test_samples_by_sweeps_are_told_from_sweeps_by_samples(cell, tmp_path):
+    path, *_ = write_hdf5(tmp_path, cell[0].T, cell[1].T)
+    with pytest.raises(ValueError, match=r"current_A of shape .* not \(n_sweeps, n_samples\)"):
+        read_recording(path)
+
+
 def test_a_file_that_claims_to_be_huge_is_refused_before_it_is_read(tmp_path):
     with h5py.File(tmp_path / "cell.h5", "w") as file:
         file.create_dataset("voltage_mv", (40_000, 100_000), "f4", chunks=(1, 1000))

@@ -224,6 +224,40 @@ def test_the_row_becomes_model_inputs():
     assert Z.shape == (2, 42) and not Z.isna().any(axis=None)
 
 
+# Another extractor
+
+
+def test_the_code_of_the_released_table_measures_the_same(monkeypatch):
+    """AllenSDK, which computed the released features, on the same sweeps at 50 kHz."""
+    monkeypatch.setattr(
+        np, "VisibleDeprecationWarning", np.exceptions.VisibleDeprecationWarning, raising=False
+    )
+    allen = pytest.importorskip("allensdk.ephys.ephys_extractor")
+    voltage, current, hz = cell(hz=50_000, noise_mv=0.05, sag=0.2, onset_s=1.02)
+    ours = measured(voltage, current, hz).features
+    t = [np.arange(voltage.shape[1]) / hz] * len(voltage)
+    sweeps = allen.EphysSweepSetFeatureExtractor(
+        t, list(voltage), list(current), start=1.02, end=2.02
+    )
+    extractor = allen.EphysCellFeatureExtractor(None, None, sweeps, subthresh_min_amp=-100)
+    extractor.process(["long_squares"])
+    theirs = extractor.cell_features()["long_squares"]
+    for name, key in {"ri": "input_resistance", "sag": "sag", "f_i_curve_slope": "fi_fit_slope",
+                      "threshold_i_long_square": "rheobase_i", "vm_for_sag": "vm_for_sag",
+                      "vrest": "v_baseline"}.items():  # fmt: skip
+        assert ours[name] == pytest.approx(theirs[key], rel=1e-4), name
+    # ipfx, its successor, ends the fits a little earlier, and leaves out those below the noise.
+    assert ours["tau"] == pytest.approx(1000 * theirs["tau"], rel=0.03)
+    hero = theirs["spiking_sweeps"][4]  # 80 pA
+    assert ours["latency"] == pytest.approx(hero.sweep_feature("latency"))
+    assert ours["avg_isi"] == pytest.approx(1000 * hero.sweep_feature("mean_isi"))
+    assert ours["adaptation"] == pytest.approx(hero.sweep_feature("adapt"))
+    first = theirs["rheobase_sweep"].spikes()[0]
+    for name in ("threshold_v", "threshold_t", "peak_v", "peak_t", "upstroke_downstroke_ratio",
+                 "fast_trough_v", "fast_trough_t", "trough_v", "trough_t"):  # fmt: skip
+        assert ours[f"{name}_long_square"] == pytest.approx(first[name], rel=1e-5), name
+
+
 # Recorded spikes and cells
 
 
