@@ -97,7 +97,7 @@ lowest:
 	$(PYTHON) -m venv build/lowest
 	build/lowest/bin/python -m pip install --quiet --requirement .binder/requirements.txt
 	build/lowest/bin/uv pip install --python build/lowest/bin/python --resolution lowest-direct \
-		--editable ".[book,rivals]" "captum>=0.8" "pytest>=9"
+		--editable ".[book,recordings,rivals]" "captum>=0.8" "pytest>=9"
 	build/lowest/bin/python -m pytest \
 		--ignore tests/test_book.py --ignore tests/test_docs.py --ignore tests/test_house.py
 

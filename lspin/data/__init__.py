@@ -15,6 +15,9 @@ All sources return the same checked records (spikes come from ``paper`` and ``tw
     synthetic twins of the Allen mouse cells and of the Patch-seq sources, embedded in the package
     (:mod:`lspin.data.twin`). They need no network and are no recordings.
 
+Recordings to try things on, as files, come from :func:`fetch_recording`
+(:mod:`lspin.data.recordings`).
+
 How files come over the network is in :mod:`lspin.data.download` and :mod:`lspin.data.client`;
 what the tables mean, and the records, in :mod:`lspin.data.tables`; folds that no donor straddles
 in :mod:`lspin.data.folds`.
@@ -26,9 +29,10 @@ import os
 import warnings
 from pathlib import Path
 
-from lspin.data import allen, gouwens2020, leedalley2023, paper, scala2021, twin
+from lspin.data import allen, gouwens2020, leedalley2023, paper, recordings, scala2021, twin
 from lspin.data.folds import donor_folds
 from lspin.data.patchseq import PATCHSEQ_FEATURES, PatchSeq
+from lspin.data.recordings import RECORDINGS
 from lspin.data.tables import (
     CLASSES,
     COHORTS,
@@ -49,6 +53,7 @@ __all__ = [
     "CRE_LINE_CLASS",
     "PATCHSEQ",
     "PATCHSEQ_FEATURES",
+    "RECORDINGS",
     "RELEASED_FEATURES",
     "SAMPLING_RATE_HZ",
     "SOURCES",
@@ -58,6 +63,7 @@ __all__ = [
     "data_dir",
     "dendrites_contradict",
     "donor_folds",
+    "fetch_recording",
     "load_cells",
     "load_spikes",
     "own_cells",
@@ -285,6 +291,43 @@ def load_spikes(
             _warn_twin("The recorded spikes", folder, error)
             return twin.load_spikes(species, random_state)
     return paper.load_spikes(folder, species)
+
+
+def fetch_recording(
+    name: str, *, data_dir: str | os.PathLike[str] | None = None, verbose: int = 1
+) -> Path:
+    """Return the path of a public recording, downloaded if it is not there yet.
+
+    Parameters
+    ----------
+    name : str
+        One of :data:`RECORDINGS`.
+    data_dir : path-like, optional
+        The data folder; :func:`data_dir` by default.
+    verbose : int, default=1
+        0 shows no download progress.
+
+    Returns
+    -------
+    Path
+        To be read with :func:`lspin.features.read_recording`.
+
+    Raises
+    ------
+    ValueError
+        If the name is unknown.
+    ConnectionError
+        If it is neither in the data folder nor can be downloaded.
+
+    Examples
+    --------
+    >>> from lspin.data import RECORDINGS
+    >>> for name, file in RECORDINGS.items():
+    ...     if "ramp" in file.what:
+    ...         print(name, "-", file.what)
+    171116sh_0016.abf - a ramp of 10 pA/s over eleven sweeps, the same neuron
+    """
+    return recordings.fetch(_folder(data_dir), name, verbose)
 
 
 def _environment_source() -> str:

@@ -3,6 +3,10 @@
 ``catalogue`` says what each feature is, and ``mapping`` what it is called in the tables of other
 labs; ``inputs`` turns a table of features into numbers that a model can use; ``spike`` measures one
 action potential from its trace.
+
+A recording of one's own becomes a row of such a table in three steps: ``files`` reads it,
+``recording`` holds its sweeps, in which ``stimulus`` finds what was injected, and ``measure``
+computes the released features. ``simulated`` has a synthetic cell for where there is no recording.
 """
 
 from __future__ import annotations
@@ -14,6 +18,7 @@ from lspin.features.catalogue import (
     Feature,
     feature_named,
 )
+from lspin.features.files import read_recording
 from lspin.features.inputs import (
     ENGINEERED_FEATURES,
     LOGGED_FEATURES,
@@ -24,7 +29,11 @@ from lspin.features.inputs import (
     table_inputs,
 )
 from lspin.features.mapping import feature_mapping
+from lspin.features.measure import Measured, measure
+from lspin.features.recording import Recording, Sweep
+from lspin.features.simulated import simulated_recording
 from lspin.features.spike import measure_spike, measure_spikes
+from lspin.features.stimulus import Pulse
 
 __all__ = [
     "AUTHORS_FEATURES",
@@ -34,12 +43,19 @@ __all__ = [
     "SPIKE_CATALOGUE",
     "STIMULUS_ONSET_S",
     "Feature",
+    "Measured",
+    "Pulse",
+    "Recording",
     "ReleasedFeatures",
     "feature_mapping",
+    "Sweep",
     "feature_named",
     "log_heavy_tails",
+    "measure",
     "measure_spike",
     "measure_spikes",
     "model_inputs",
+    "read_recording",
+    "simulated_recording",
     "table_inputs",
 ]

@@ -332,7 +332,7 @@ def test_a_trace_cut_short_leaves_nan():
         (np.arange(50.0), 50_000, "no spike"),
         (-np.arange(50.0), 50_000, "no spike"),
         (np.r_[triangle(50_000)[0], np.nan], 50_000, "not finite"),
-        (triangle(50_000)[0], 20_000, "above 20 kHz"),
+        (triangle(50_000)[0], 4_000, "a spike needs 10000"),
     ],
 )
 def test_what_is_no_spike_is_refused(trace, rate_hz, message):

@@ -1,0 +1,256 @@
+"""Recordings from files: the same cell in every format, and one sentence for each bad file."""
+
+import h5py
+import numpy as np
+import pandas as pd
+import pytest
+from made_up import leaky_cell, write_ibw, write_nwb
+
+from lspin.features import Recording, read_recording
+
+HZ = 10_000
+STEPS_PA = (-50.0, 20.0, 60.0)
+
+
+@pytest.fixture(scope="module")
+def cell():
+    return leaky_cell(STEPS_PA, hz=HZ, onset_s=0.2, step_s=0.4)
+
+
+def table(voltage, current):
+    """The long form of a CSV, in ms, V and nA."""
+    time_ms = np.arange(voltage.shape[1]) / HZ * 1000
+    return pd.concat(
+        pd.DataFrame(
+            {"sweep": n, "time_ms": time_ms, "voltage_v": v / 1000, "current_na": i / 1000}
+        )
+        for n, (v, i) in enumerate(zip(voltage, current, strict=True))
+    )
+
+
+def write_csv(folder, voltage, current):
+    table(voltage, current).to_csv(folder / "cell.csv", index=False)
+    return (folder / "cell.csv",)
+
+
+def write_wide_csv(folder, voltage, current):
+    columns = {"time_s": np.arange(voltage.shape[1]) / HZ}
+    for n in range(len(voltage)):
+        columns |= {f"voltage_mv_{n}": voltage[n], f"current_pa_{n}": current[n]}
+    pd.DataFrame(columns).to_csv(folder / "wide.csv", index=False)
+    return (folder / "wide.csv",)
+
+
+def write_hdf5(folder, voltage, current):
+    with h5py.File(folder / "cell.h5", "w") as file:
+        file["voltage_mV"], file["current_A"] = voltage, current * 1e-12
+        file.attrs["sampling_hz"] = HZ
+    return (folder / "cell.h5",)
+
+
+def write_nwb_file(folder, voltage, current):
+    write_nwb(folder / "cell.nwb", voltage, current, HZ)
+    return (folder / "cell.nwb",)
+
+
+def write_igor(folder, voltage, current):
+    write_ibw(folder / "v.ibw", voltage / 1000, HZ, "V")
+    write_ibw(folder / "i.ibw", current, HZ, "pA")
+    return folder / "v.ibw", folder / "i.ibw"
+
+
+def write_abf(folder, voltage, current):
+    from pyabf.abfWriter import writeABF1
+
+    writeABF1(voltage, str(folder / "v.abf"), HZ, "mV")
+    writeABF1(current / 1000, str(folder / "i.abf"), HZ, "nA")
+    return folder / "v.abf", folder / "i.abf"
+
+
+WRITERS = (write_csv, write_wide_csv, write_hdf5, write_nwb_file, write_igor, write_abf)
+
+
+@pytest.mark.parametrize("write", WRITERS, ids=lambda write: write.__name__)
+def test_every_format_gives_the_same_sweeps_in_mv_and_pa(write, cell, tmp_path):
+    recording = read_recording(*write(tmp_path, *cell))
+    assert len(recording.sweeps) == len(STEPS_PA)
+    for sweep, v, i, pa in zip(recording.sweeps, *cell, STEPS_PA, strict=True):
+        assert sweep.sampling_hz == pytest.approx(HZ)
+        np.testing.assert_allclose(sweep.voltage_mv, v, atol=0.02)  # of 16 bits
+        np.testing.assert_allclose(sweep.current_pa, i, atol=0.02)
+        assert sweep.kind == "long_square"
+        assert sweep.stimulus.amplitude_pa == pytest.approx(pa, abs=0.02)
+        assert (sweep.stimulus.start_s, sweep.stimulus.end_s) == pytest.approx((0.2, 0.6))
+
+
+@pytest.mark.parametrize("write", WRITERS, ids=lambda write: write.__name__)
+def test_a_file_cut_short_is_refused_or_whole_sweeps_are_kept(write, cell, tmp_path):
+    path, *current = write(tmp_path, *cell)
+    whole = path.read_bytes()
+    for part in (0.0, 0.001, 0.3):
+        path.write_bytes(whole[: int(part * len(whole))])
+        try:
+            recording = read_recording(path, *current)
+        except ValueError as error:
+            assert path.name in str(error) and "\n" not in str(error)
+        else:  # a table has no end that could be missed
+            assert path.suffix == ".csv" and len(recording.sweeps) < 3 or path.name == "wide.csv"
+
+
+def test_nwb_adds_the_bias_current_and_takes_the_electrode_with_most_sweeps(cell, tmp_path):
+    write_nwb(tmp_path / "cell.nwb", *cell, HZ, bias_current=-20e-12)
+    sweep = read_recording(tmp_path / "cell.nwb").sweeps[0]
+    assert sweep.holding_pa == pytest.approx(-20)
+    assert sweep.stimulus.amplitude_pa == pytest.approx(-50)
+    with h5py.File(tmp_path / "cell.nwb", "a") as file:
+        for n, series in enumerate(file["acquisition"].values()):
+            series["electrode"] = h5py.SoftLink(f"/general/intracellular_ephys/{n > 0:d}")
+        for n, series in enumerate(file["stimulus/presentation"].values()):
+            series["electrode"] = h5py.SoftLink(f"/general/intracellular_ephys/{n > 0:d}")
+    recording = read_recording(tmp_path / "cell.nwb")
+    assert [sweep.stimulus.amplitude_pa for sweep in recording.sweeps] == pytest.approx([20, 60])
+    assert recording.notes == ("There are 2 electrodes; this is 1.",)
+
+
+def test_nwb_written_by_pynwb_is_paired_by_its_table_of_recordings(cell, tmp_path):
+    pynwb = pytest.importorskip("pynwb")
+    from datetime import UTC, datetime
+
+    file = pynwb.NWBFile("made up", "1", datetime(2020, 1, 1, tzinfo=UTC))
+    electrode = file.create_icephys_electrode("0", description="", device=file.create_device("d"))
+    # Stimuli named in the opposite order: only the table says what belongs together.
+    for n, (v, i) in enumerate(zip(*cell, strict=True)):
+        common = {"electrode": electrode, "rate": float(HZ), "gain": 0.01}
+        file.add_intracellular_recording(
+            electrode=electrode,
+            response=pynwb.icephys.CurrentClampSeries(
+                name=f"v{n}", data=v, conversion=1e-3, **common
+            ),
+            stimulus=pynwb.icephys.CurrentClampStimulusSeries(
+                name=f"i{9 - n}", data=i + 1000, conversion=1e-12, offset=-1e-9, **common
+            ),
+        )
+    with pynwb.NWBHDF5IO(tmp_path / "cell.nwb", "w") as out:
+        out.write(file)
+    recording = read_recording(tmp_path / "cell.nwb")
+    amplitudes = [sweep.stimulus.amplitude_pa for sweep in recording.sweeps]
+    assert amplitudes == pytest.approx(STEPS_PA, abs=0.01)
+
+
+def test_nwb_without_sweep_numbers_is_paired_by_name_or_not_at_all(cell, tmp_path):
+    write_nwb(tmp_path / "cell.nwb", *cell, HZ)
+    with h5py.File(tmp_path / "cell.nwb", "a") as file:
+        for folder in ("acquisition", "stimulus/presentation"):
+            for series in file[folder].values():
+                del series.attrs["sweep_number"]
+    recording = read_recording(tmp_path / "cell.nwb")
+    amplitudes = [sweep.stimulus.amplitude_pa for sweep in recording.sweeps]
+    assert amplitudes == pytest.approx(STEPS_PA, abs=0.01)
+    with h5py.File(tmp_path / "cell.nwb", "a") as file:
+        for folder in ("acquisition", "stimulus/presentation"):
+            for series in file[folder].values():
+                series.attrs["sweep_number"] = (
+                    2**32 - 1
+                )  # as some programs say that they do not know
+    recording = read_recording(tmp_path / "cell.nwb")
+    assert {sweep.stimulus for sweep in recording.sweeps} == {None}
+
+
+def test_without_current_the_sweeps_are_there(cell, tmp_path):
+    path, _ = write_igor(tmp_path, *cell)
+    recording = read_recording(path)
+    assert {sweep.kind for sweep in recording.sweeps} == {"other"}
+    assert recording.provenance["current"] == "not in the file"
+
+
+def test_one_current_serves_all_sweeps(cell, tmp_path):
+    path, current = write_igor(tmp_path, *cell)
+    write_ibw(current, cell[1][0], HZ, "pA")
+    recording = read_recording(path, current)
+    assert {sweep.stimulus.amplitude_pa for sweep in recording.sweeps} == {-50.0}
+
+
+# Refusals
+
+
+def test_voltage_clamp_is_refused(cell, tmp_path):
+    from pyabf.abfWriter import writeABF1
+
+    writeABF1(cell[0], str(tmp_path / "vc.abf"), HZ, "pA")
+    with pytest.raises(ValueError, match=r"vc.abf holds no voltage .* in current clamp"):
+        read_recording(tmp_path / "vc.abf")
+    write_nwb(tmp_path / "vc.nwb", *cell, HZ, kind="VoltageClampSeries")
+    with pytest.raises(ValueError, match="no current-clamp series; of others it has VoltageClamp"):
+        read_recording(tmp_path / "vc.nwb")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda t: t.drop(columns="time_ms"), "needs columns time_s"),
+        (lambda t: t.drop(columns="voltage_v"), "holds no voltage"),
+        (lambda t: t.rename(columns={"voltage_v": "voltage_mv"}), "probably in volts"),
+        (lambda t: t.assign(voltage_v=t["voltage_v"] * 1000), "gain of the amplifier"),
+        (lambda t: t.rename(columns={"current_na": "current_ua"}).assign(
+            current_ua=t["current_na"] * 1e6), "which no pipette carries"),
+        (lambda t: t.assign(voltage_v="-70,5"), "decimal commas"),
+        (lambda t: t.assign(time_ms=t["time_ms"] ** 2), "not evenly spaced"),
+        (lambda t: t.rename(columns={"time_ms": "time_s"}), "sampled at 10 Hz"),
+        (lambda t: t.assign(voltage_v=np.nan), "holds no numbers"),
+        (lambda t: t.assign(voltage_v=-0.07), "never changes"),
+    ],
+)  # fmt: skip
+def test_a_table_that_cannot_be_right_is_refused(change, message, cell, tmp_path):
+    change(table(*cell)).to_csv(tmp_path / "cell.csv", index=False)
+    with pytest.raises(ValueError, match=message):
+        read_recording(tmp_path / "cell.csv")
+
+
+def test_files_of_another_kind_are_refused(cell, tmp_path):
+    for name, message in [
+        ("cell.mat", "are read from .abf"),
+        ("cell.abf", "is damaged, or no .abf file"),
+        ("cell.nwb", "is damaged, or no .nwb file"),
+        ("cell.ibw", "is damaged, or no .ibw file"),
+    ]:
+        (tmp_path / name).write_bytes(b"something else" * 100)
+        with pytest.raises(ValueError, match=message):
+            read_recording(tmp_path / name)
+    with pytest.raises(FileNotFoundError):
+        read_recording(tmp_path / "nowhere.abf")
+    write_ibw(tmp_path / "v.ibw", cell[0], HZ, "")
+    with pytest.raises(ValueError, match="SetScale"):
+        read_recording(tmp_path / "v.ibw")
+
+
+def test_samples_by_sweeps_are_told_from_sweeps_by_samples(cell, tmp_path):
+    path, *_ = write_hdf5(tmp_path, cell[0].T, cell[1].T)
+    with pytest.raises(ValueError, match=r"current_A of shape .* not \(n_sweeps, n_samples\)"):
+        read_recording(path)
+
+
+def test_a_file_that_claims_to_be_huge_is_refused_before_it_is_read(tmp_path):
+    with h5py.File(tmp_path / "cell.h5", "w") as file:
+        file.create_dataset("voltage_mv", (40_000, 100_000), "f4", chunks=(1, 1000))
+        file.attrs["sampling_hz"] = HZ
+    assert (tmp_path / "cell.h5").stat().st_size < 1e6
+    with pytest.raises(ValueError, match=r"holds 4e\+09 samples"):
+        read_recording(tmp_path / "cell.h5")
+
+
+# Arrays
+
+
+def test_ends_that_were_not_recorded_are_cut_and_gaps_leave_a_sweep_out(cell):
+    voltage, current = (x.copy() for x in cell)
+    voltage[0, -500:] = np.nan
+    voltage[1, 300] = np.inf
+    recording = Recording.from_arrays(voltage, current, HZ)
+    assert [sweep.number for sweep in recording.sweeps] == [0, 2]
+    assert recording.sweeps[0].voltage_mv.size == voltage.shape[1] - 500
+    assert recording.notes == ("Sweep 1 is left out: it has gaps (values that are not finite).",)
+
+
+def test_no_sweeps_are_refused():
+    with pytest.raises(ValueError, match="has no sweep that can be measured"):
+        Recording.from_arrays([], None, HZ)
