@@ -31,7 +31,7 @@ from lspin.evaluate.realmlp import RealMLPClassifier
 from lspin.evaluate.tabm import TabMClassifier
 from lspin.model.estimator import LSPINClassifier
 
-LIMITS = (3, 5, 8, 12)
+LIMITS = (3, 5, 8)
 """Budgets of open gates that LSPIN is scored with, beside no limit."""
 
 FEW = 5
@@ -111,7 +111,7 @@ def gated_models(random_state: int | None = 0) -> dict[str, Contender]:
         models[f"LSPIN, {limit} gates"] = Contender(
             clone(free).set_params(max_open=limit),
             nothing,
-            f"local gates, {limit} open on average, then small networks",
+            f"local gates, at most {limit} open, then small networks",
         )
     few = clone(free).set_params(max_open=FEW)
     models[f"LLSPIN, {FEW} gates"] = Contender(
@@ -213,7 +213,7 @@ def contenders(
     --------
     >>> from lspin.evaluate import contenders
     >>> len(contenders()), list(contenders(names=["RBF-SVM"]))
-    (18, ['RBF-SVM'])
+    (17, ['RBF-SVM'])
     """
     models = {**gated_models(random_state), **_of_scikit_learn(random_state)}
     if names is None or set(names) - set(models):

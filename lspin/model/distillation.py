@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from scipy.optimize import minimize_scalar
 from sklearn.neighbors import NearestNeighbors
+from threadpoolctl import threadpool_limits
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -30,6 +31,10 @@ ROWS_AT_ONCE = 4096
 
 MAX_PARTNERS = 4096
 """Cells among which neighbours are looked for."""
+
+MAX_ELEMENTS = 2**25
+"""Numbers in all mixtures, and in what passes through all networks at once; bounds memory where
+a table has very many columns."""
 
 
 class Lesson(NamedTuple):
@@ -149,7 +154,7 @@ def mixtures(x: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.nd
     Returns
     -------
     mixed : ndarray, shape (m, d)
-        m is `N_MIXTURES`.
+        m is `N_MIXTURES`, or fewer where a table has more than a thousand columns.
     first : ndarray of int, shape (m,)
         The cell of which there is most in each.
 
@@ -161,18 +166,22 @@ def mixtures(x: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.nd
     >>> bool(mixed.min() >= 0 and mixed.max() <= 1), mixed.shape
     (True, (30000, 1))
     """
-    first = rng.integers(len(x), size=N_MIXTURES)
+    m = min(N_MIXTURES, max(1, MAX_ELEMENTS // x.shape[1]))
+    first = rng.integers(len(x), size=m)
     partners = x[rng.permutation(len(x))[:MAX_PARTNERS]]
     cells, which = np.unique(first, return_inverse=True)
     # One more than needed: the nearest of all is the cell itself, where it is among the partners.
     n_neighbours = min(N_NEIGHBOURS + 1, len(partners))
     search = NearestNeighbors(n_neighbors=n_neighbours, algorithm="brute").fit(partners)
-    near = search.kneighbors(x[cells], return_distance=False)
-    drawn = rng.integers(min(1, n_neighbours - 1), n_neighbours, size=N_MIXTURES)
-    share = rng.uniform(0.5, 1.0, size=(N_MIXTURES, 1))
+    with threadpool_limits(1, user_api="openmp"):  # several would hang in a fork
+        near = search.kneighbors(x[cells], return_distance=False)
+    drawn = rng.integers(min(1, n_neighbours - 1), n_neighbours, size=m)
+    share = rng.uniform(0.5, 1.0, size=(m, 1))
     return share * x[first] + (1 - share) * partners[near[which, drawn]], first
 
 
+@one_torch_thread()
+@own_torch_state()
 def lesson(
     dense: PackedLSPIN,
     x: Tensor,
@@ -240,7 +249,7 @@ def lesson(
         held, said = (held / temperature).softmax(dim=1), (said / temperature).softmax(dim=1)
     elif not known.all():
         error = (held - target)[~known].square().mean() / target[~known].var(correction=0)
-        trust = float((1 - error).clamp(0, 1))
+        trust = float((1 - error).nan_to_num(nan=1.0).clamp(0, 1))  # NaN: a constant, predicted
         weight_of_mixtures = 1 - trust
     target = torch.where(known, target, torch.lerp(held, target, trust))
     weight = torch.cat([weight, weight_of_mixtures * weight[first]])
@@ -267,7 +276,7 @@ def all_outputs(network: PackedLSPIN, x: Tensor) -> Tensor:
     torch.Size([2, 5, 3])
     """
     with one_torch_thread(), own_torch_state(), torch.no_grad():
-        return torch.cat([network(part)[0] for part in x.split(ROWS_AT_ONCE)], dim=1)
+        return torch.cat([network(part)[0] for part in _parts(network, x)], dim=1)
 
 
 def mean_output(network: PackedLSPIN, x: Tensor) -> Tensor:
@@ -290,9 +299,17 @@ def mean_output(network: PackedLSPIN, x: Tensor) -> Tensor:
     torch.Size([5, 3])
     """
     with one_torch_thread(), own_torch_state(), torch.no_grad():
-        return torch.cat([network(part)[0].mean(dim=0) for part in x.split(ROWS_AT_ONCE)])
+        return torch.cat([network(part)[0].mean(dim=0) for part in _parts(network, x)])
 
 
+def _parts(network: PackedLSPIN, x: Tensor) -> Sequence[Tensor]:
+    """Cut cells into parts that may pass through all networks at once."""
+    copies = network.n_models * max(network.recipe.n_gating, network.n_predictors)
+    return x.split(max(1, min(ROWS_AT_ONCE, MAX_ELEMENTS // (copies * x.shape[1]))))
+
+
+@one_torch_thread()
+@own_torch_state()
 def fit_one_mask(
     taught: Lesson, *, seed: int, task: Task, recipe: Recipe, verbose: int = 0
 ) -> PackedLSPIN:
@@ -320,12 +337,12 @@ def fit_one_mask(
     >>> taught = Lesson(x, target, weight=torch.ones(50), n_cells=50)
     >>> recipe = replace(ONE_MASK, max_open=2, n_steps=10)
     >>> network = fit_one_mask(taught, seed=0, task="classification", recipe=recipe)
-    >>> int((network(x)[1] > -0.5).sum())
-    100
+    >>> int((network(x)[1] > -0.5).sum(dim=2).max())
+    2
     """
     member = Member(taught.rows(), np.empty(0, dtype=int), seed, BEHIND_THE_MASK)
     # As many passes over the cells as the recipe says: mixtures come on top.
-    network = fit_pack(
+    return fit_pack(
         taught.x,
         taught.target,
         [member],
@@ -334,5 +351,3 @@ def fit_one_mask(
         weight=taught.weight,
         verbose=verbose,
     )
-    network.settle_threshold(taught.x[: taught.n_cells])
-    return network

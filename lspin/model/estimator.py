@@ -135,7 +135,7 @@ class _BaseLSPIN(BaseEstimator):
     def __init__(
         self,
         *,
-        max_open: float | str | None,
+        max_open: int | str | None,
         lam: float,
         n_members: int,
         gating: str,
@@ -201,6 +201,7 @@ class _BaseLSPIN(BaseEstimator):
             features, target, members, seed, recipe, mask_recipe, self.task, training, meaning
         )
 
+    @one_torch_thread()
     def _adopt(self, network: PackedLSPIN, plan: Plan) -> None:
         """Become the fitted model of these networks."""
         for name, value in plan.meaning.items():
@@ -209,6 +210,7 @@ class _BaseLSPIN(BaseEstimator):
         # Predict in float64, so that a cell's answer does not depend on the cells beside it.
         self.network_ = network.double()
 
+    @one_torch_thread()
     def _count_open(self, plan: Plan) -> None:
         """Count how often each gate opens; not a part of `_adopt`, because a path needs it not."""
         some = plan.X[:: -(-len(plan.X) // ROWS_OF_IMPORTANCE)]
@@ -252,7 +254,7 @@ class _BaseLSPIN(BaseEstimator):
 
     def _best_max_open(
         self, plan: Plan, y: ArrayLike, groups: ArrayLike | None, rng: np.random.RandomState
-    ) -> float | None:
+    ) -> int | None:
         """Choose a budget by the rule of one standard error, on folds of the training rows."""
         n_folds = n_folds_possible(plan.target, groups, AUTO_FOLDS, task=self.task)
         if n_folds < 2:
@@ -262,7 +264,7 @@ class _BaseLSPIN(BaseEstimator):
             model, plan.X, y, groups=groups, n_splits=n_folds, n_folds=n_folds, verbose=self.verbose
         )
         best = path.one_standard_error()
-        return None if best == math.inf else best
+        return None if best == math.inf else int(best)
 
     def _checked(self, X: ArrayLike) -> np.ndarray:
         check_is_fitted(self)
@@ -309,8 +311,8 @@ class LSPINClassifier(ClassifierMixin, _BaseLSPIN):
 
     Parameters
     ----------
-    max_open : float, "auto" or None
-        How many gates of a cell may be open, on average over cells. None is no limit. "auto" takes
+    max_open : int, "auto" or None
+        How many gates of a cell may be open. None is no limit. "auto" takes
         the smallest of `BUDGETS` whose macro F1 is within one standard error of the best, on
         donor-grouped folds of the training rows (`lspin_path`).
     lam : float, >= 0
@@ -341,7 +343,7 @@ class LSPINClassifier(ClassifierMixin, _BaseLSPIN):
     ----------
     classes_ : ndarray
         Class labels, in the order of `predict_proba`'s columns.
-    max_open_ : float or None
+    max_open_ : int or None
         The budget that was used.
     temperature_ : float
         What logits were divided by so that the probabilities are calibrated ([2]_), found on
@@ -376,8 +378,8 @@ class LSPINClassifier(ClassifierMixin, _BaseLSPIN):
     >>> model = LSPINClassifier(max_open=5, n_members=2, n_steps=20, random_state=0)
     >>> model.fit(Z, few.y, groups=few.donors).predict(Z).shape
     (175,)
-    >>> float((model.gates(Z) > 0).sum(axis=1).mean())
-    5.0
+    >>> int((model.gates(Z) > 0).sum(axis=1).max())
+    5
     """
 
     task = "classification"
@@ -385,7 +387,7 @@ class LSPINClassifier(ClassifierMixin, _BaseLSPIN):
 
     def __init__(
         self,
-        max_open: float | str | None = None,
+        max_open: int | str | None = None,
         lam: float = 0.0,
         n_members: int = len(REGULARISATIONS),
         gating: str = DENSE.gating,
@@ -439,6 +441,7 @@ class LSPINClassifier(ClassifierMixin, _BaseLSPIN):
         training = {"target": shares.to(self.device), "weight": weight}
         return features, target, training, {"classes_": classes}
 
+    @one_torch_thread()
     def _adopt(self, network: PackedLSPIN, plan: Plan) -> None:
         super()._adopt(network, plan)
         self.temperature_ = self._fit_temperature(plan)
@@ -497,7 +500,7 @@ class LSPINRegressor(RegressorMixin, _BaseLSPIN):
 
     Attributes
     ----------
-    max_open_ : float or None
+    max_open_ : int or None
         The budget that was used.
     network_ : PackedLSPIN
         The trained networks.
@@ -523,7 +526,7 @@ class LSPINRegressor(RegressorMixin, _BaseLSPIN):
 
     def __init__(
         self,
-        max_open: float | str | None = None,
+        max_open: int | str | None = None,
         lam: float = 0.0,
         n_members: int = len(REGULARISATIONS),
         gating: str = DENSE.gating,

@@ -141,10 +141,6 @@ class PackedLSPIN(nn.Module):
         if recipe.gating == "global":  # the same for all cells
             weight = self.gate_layers[-1].get_parameter("weight")
             nn.init.zeros_(weight).requires_grad_(False)
-        # How high a gate must be to open under a budget; learned like batch norm's mean.
-        self.threshold: Tensor
-        threshold = torch.zeros(len(seeds), 1, 1, dtype=torch.float32)
-        self.register_buffer("threshold", threshold)
 
     def _stack(self, widths: tuple[int, ...], last_gain: float, copies: int) -> nn.ModuleList:
         gains = [math.sqrt(2.0)] * (len(widths) - 2) + [last_gain]
@@ -181,8 +177,13 @@ class PackedLSPIN(nn.Module):
         self.gate_bias.clamp_(max=self.recipe.max_bias)
 
     def gate_locations(self, x: Tensor) -> Tensor:
-        """Return mu, shape (K, n, d), for cells `x`, shape (K, n, d)."""
-        return self._each(self.gate_layers, x).unflatten(0, (len(x), -1)).mean(1) - self.threshold
+        """Return mu, shape (K, n, d), for cells `x`, shape (K, n, d), within the budget if any."""
+        mu = self._free_locations(x)
+        max_open = self.recipe.max_open
+        return mu if max_open is None else mu - self._excess(mu + 0.5, max_open)
+
+    def _free_locations(self, x: Tensor) -> Tensor:
+        return self._each(self.gate_layers, x).unflatten(0, (len(x), -1)).mean(1)
 
     def predict_gated(self, gated: Tensor) -> Tensor:
         """Return logits or values, shape (K P, n, c), for gated cells, (K, n, d) or (K P, n, d)."""
@@ -201,16 +202,6 @@ class PackedLSPIN(nn.Module):
         """Divide what the predictors return by a temperature, for good."""
         for name in ("weight", "bias"):
             self.predictor_layers[-1].get_parameter(name).div_(temperature)
-
-    @torch.no_grad()
-    def settle_threshold(self, x: Tensor) -> None:
-        """Set the threshold so that `Recipe.max_open` gates of cells (n, d) are open on average."""
-        if self.recipe.max_open is None or self.recipe.max_open >= self.n_features:
-            return
-        gates = self.gate_locations(x.expand(self.n_models, *x.shape)) + 0.5
-        n_open = int(self.recipe.max_open * len(x))
-        last = gates.flatten(1).topk(n_open + 1, dim=1).values[:, -1]
-        self.threshold.add_(last[:, None, None])
 
     def forward(
         self, x: Tensor, stage: Stage | None = None, shares: Tensor | None = None
@@ -237,9 +228,10 @@ class PackedLSPIN(nn.Module):
         """
         if x.dim() == 2:
             x = x.expand(self.n_models, *x.shape)
-        mu = self.gate_locations(x)
         if stage is None:
+            mu = self.gate_locations(x)
             return self.predict_gated(x * gate_values(mu)), mu
+        mu = self._free_locations(x)
         noise = self._noise(mu)
         if stage.n_open is not None:
             mu = mu - self._excess(mu + 0.5 + stage.sigma * noise, stage.n_open)
@@ -251,19 +243,15 @@ class PackedLSPIN(nn.Module):
             gated = mixed(gated.repeat_interleave(self.n_predictors, dim=0), shares)
         return self.predict_gated(gated), mu
 
-    def _excess(self, noisy: Tensor, max_open: float) -> Tensor:
-        """Return by how much to lower gates so that `max_open` of a cell open on average.
+    @staticmethod
+    def _excess(gates: Tensor, max_open: int) -> Tensor:
+        """Return by how much to lower the gates of each cell, so that at most `max_open` are open.
 
-        The cells of a batch compete for the gates that all of them together may open, so that
-        an easy cell leaves some to a hard one. The gradient reaches the last gate that stays
-        closed as well. The threshold used at inference follows.
+        The gradient reaches the last gate that stays closed as well: it may open instead.
         """
-        n_open = min(int(max_open * noisy.shape[1]), noisy[0].numel() - 1)
-        last = noisy.flatten(1).topk(n_open + 1, dim=1).values[:, -1]
-        excess = torch.maximum(last[:, None, None], -self.threshold)
-        with torch.no_grad():
-            self.threshold.add_(self.recipe.threshold_rate * excess)
-        return excess
+        if max_open >= gates.shape[2]:
+            return torch.zeros_like(gates[..., :1])
+        return F.relu(gates.topk(max_open + 1, dim=2).values[..., -1:])
 
     def _any_mask(self, gates: Tensor, share: float) -> Tensor:
         """Give a share of the cells a random mask, of any size, instead of their own."""

@@ -25,7 +25,7 @@ from lspin.model.distillation import Lesson
 from lspin.model.network import PackedLSPIN
 from lspin.model.selection import count_open, of_every_class, one_standard_error
 from lspin.model.splits import check_groups, shuffled_folds
-from lspin.model.threads import n_workers
+from lspin.model.threads import n_workers, own_torch_state
 from lspin.model.training import Task
 
 if TYPE_CHECKING:
@@ -85,6 +85,7 @@ class LimitPath:
         return one_standard_error(by_limit, simplest=simplest)
 
 
+@own_torch_state()
 def lspin_path(
     model: LSPINClassifier | LSPINRegressor | Pipeline,
     X: pd.DataFrame | ArrayLike,

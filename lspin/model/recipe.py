@@ -11,7 +11,7 @@ import numpy as np
 
 from lspin.model.gates import SIGMA
 
-_SHARES = ("ramp", "budget_ramp", "min_noise", "threshold_rate", "mask_ramp")
+_SHARES = ("ramp", "budget_ramp", "min_noise", "mask_ramp")
 _POSITIVE = ("learning_rate", "sigma", "max_bias", "gate_gain", "predictor_gain")
 _WIDTHS = ("gate_hidden", "predictor_hidden")
 
@@ -120,8 +120,8 @@ class Stage(NamedTuple):
     ----------
     price : float
         Share of lambda that an open gate costs, from 0 to 1.
-    n_open : float or None
-        How many gates of a cell may be open, on average over cells; None is no limit.
+    n_open : int or None
+        How many gates of a cell may be open; None is no limit.
     sigma : float
         Standard deviation of the gate noise.
     any_mask : float
@@ -135,7 +135,7 @@ class Stage(NamedTuple):
     """
 
     price: float
-    n_open: float | None
+    n_open: int | None
     sigma: float
     any_mask: float
 
@@ -152,8 +152,8 @@ class Recipe:
     ----------
     lam : float
         Price: weight of the open-gate penalty.
-    max_open : float, optional
-        Budget: how many gates of a cell may be open, on average over cells.
+    max_open : int, optional
+        Budget: how many gates of a cell may be open.
     gating : {"local", "global"}
         How a gate depends on the cell: by a network, or not at all, which is the global
         stochastic gates ("STG") of [1]_.
@@ -190,8 +190,6 @@ class Recipe:
         the steps. A predictor that knows only the masks of the gating networks learns what a mask
         means (this cell has its second gate open: so it must be of that class), and then the mask
         answers in place of the measurements.
-    threshold_rate : float
-        How fast the threshold that is used at inference follows that of a batch, under a budget.
     max_bias : float
         Upper limit of a gate's bias. Above it the probability that a gate is open, and so the
         penalty, no longer changes: a gate that drifted there could not find its way back.
@@ -226,7 +224,7 @@ class Recipe:
     """
 
     lam: float = 0.0
-    max_open: float | None = None
+    max_open: int | None = None
     gating: str = "local"
     predictor: str = "mlp"
     n_steps: int | None = None
@@ -244,7 +242,6 @@ class Recipe:
     any_mask: float = 0.0
     least_any_mask: float = 0.0
     mask_ramp: float = 0.5
-    threshold_rate: float = 0.1
     max_bias: float = 1.0
     gate_hidden: tuple[int, ...] = (64, 64)
     predictor_hidden: tuple[int, ...] = (64, 32)
@@ -255,8 +252,8 @@ class Recipe:
         """Refuse a setting that a user may choose and that cannot be used."""
         if not is_number(self.lam) or not 0 <= self.lam <= MAX_LAM:
             raise ValueError(f"lam must be a number from 0 to {MAX_LAM:g}, got {self.lam!r}.")
-        if self.max_open is not None and not (is_number(self.max_open) and self.max_open > 0):
-            raise ValueError(f"max_open must be above 0, or None, got {self.max_open!r}.")
+        if self.max_open is not None:
+            object.__setattr__(self, "max_open", whole_number("max_open", self.max_open))
         if self.lam and self.max_open is not None:
             raise ValueError(
                 f"Give lam={self.lam!r} or max_open={self.max_open!r}, not both: max_open is the "
@@ -305,7 +302,7 @@ class Recipe:
         if self.max_open is None or self.max_open >= n_features:
             return Stage(price, None, self.sigma, any_mask)
         share = self.max_open / n_features
-        n_open = n_features * share ** min(1.0, done / self.budget_ramp)
+        n_open = round(n_features * share ** min(1.0, done / self.budget_ramp))
         sigma = self.sigma * max(1 - done, self.min_noise)
         return Stage(price, n_open, sigma, any_mask)
 

@@ -39,9 +39,9 @@ def examined() -> dict[str, LSPINClassifier]:
     --------
     >>> from lspin.studies import examined
     >>> list(examined())
-    ['5 gates', '12 gates']
+    ['5 gates', '8 gates']
     """
-    return {f"{limit} gates": LSPINClassifier(max_open=limit) for limit in (5, 12)}
+    return {f"{limit} gates": LSPINClassifier(max_open=limit) for limit in (5, 8)}
 
 
 def sealed() -> dict[str, LSPINClassifier]:

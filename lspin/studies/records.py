@@ -61,7 +61,7 @@ def read_results(path: Path) -> tuple[dict[str, pd.DataFrame], dict[str, Any]]:
     Returns
     -------
     tables : dict of str to DataFrame
-        Such as ``scores``, a row per model, rule, repeat and fold.
+        Such as ``scores``, a row per model, repeat and fold.
     about : dict
         Everything else: what was done, on which cells, with which versions.
 

@@ -100,13 +100,13 @@ STUDIES: dict[str, Study] = {
         "the 41 features published with Ophir et al. (2023), complete rows",
         partial(_scored, paper_tables),
         models=_CONTENDERS,
-        repeats=2,
+        repeats=3,
     ),
     "positive": Study(
         "the features released by the Allen Institute, cohort positive",
         partial(_scored, partial(cohort_tables, "positive")),
         models=_CONTENDERS,
-        repeats=2,
+        repeats=3,
     ),
     "waveform": Study(
         "cells with a recorded spike: released features, with its waveform and without",

@@ -54,7 +54,7 @@ def evaluate(
     Returns
     -------
     dict
-        For `write_results`. ``tables``: ``scores`` per table, model, rule, repeat and fold, and
+        For `write_results`. ``tables``: ``scores`` per table, model, repeat and fold, and
         ``calibration``. Beside them their provenance: ``cells`` of each table with source, cohort
         and checksums, protocol, versions, seeds, settings and times.
 
