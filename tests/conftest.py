@@ -42,6 +42,16 @@ def apart():
     return split
 
 
+@pytest.fixture(scope="module")
+def few_mixtures():
+    """Ask dense networks about a few mixtures only: that many are asked about takes the time."""
+    from lspin.model import distillation
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(distillation, "N_MIXTURES", 1000)
+        yield
+
+
 @pytest.fixture(autouse=True)
 def _own_data_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Give each test an empty data folder; one that wants the real tables asks for them."""

@@ -95,7 +95,7 @@ def test_evaluate_lists_the_studies_and_wants_a_file(capsys):
     assert "positive      the features released by the Allen" in capsys.readouterr().out
     assert main(["evaluate", "--repeats", "2"]) == 1
     assert "Name the study first" in capsys.readouterr().err
-    assert main(["evaluate", "paper"]) == 1
+    assert main(["evaluate", "cohorts"]) == 1
     assert "Name the JSON file" in capsys.readouterr().err
 
 
@@ -117,8 +117,9 @@ def test_evaluate_replaces_nothing_without_being_told(tmp_path, monkeypatch, cap
     assert "at least one repeat" in capsys.readouterr().err
 
 
-def test_explain_prints_and_draws_the_card_of_a_cell(tmp_path, monkeypatch, capsys):
+def test_explain_prints_and_draws_the_card_of_a_cell(few_mixtures, tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("LSPIN_SOURCE", "twin")
+    monkeypatch.setattr("lspin.model.recipe.Recipe.steps", lambda *_: 20)  # trains for short
     cell = load_cells("twin").X.index[10]
     figure = tmp_path / "card.png"
     assert main(["explain", str(cell), "--figure", str(figure)]) == 0

@@ -10,7 +10,6 @@ import numpy as np
 import torch
 from scipy.optimize import minimize_scalar
 from sklearn.neighbors import NearestNeighbors
-from threadpoolctl import threadpool_limits
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -173,8 +172,7 @@ def mixtures(x: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.nd
     # One more than needed: the nearest of all is the cell itself, where it is among the partners.
     n_neighbours = min(N_NEIGHBOURS + 1, len(partners))
     search = NearestNeighbors(n_neighbors=n_neighbours, algorithm="brute").fit(partners)
-    with threadpool_limits(1, user_api="openmp"):  # several would hang in a fork
-        near = search.kneighbors(x[cells], return_distance=False)
+    near = search.kneighbors(x[cells], return_distance=False)
     drawn = rng.integers(min(1, n_neighbours - 1), n_neighbours, size=m)
     share = rng.uniform(0.5, 1.0, size=(m, 1))
     return share * x[first] + (1 - share) * partners[near[which, drawn]], first

@@ -179,8 +179,10 @@ class PackedLSPIN(nn.Module):
     def gate_locations(self, x: Tensor) -> Tensor:
         """Return mu, shape (K, n, d), for cells `x`, shape (K, n, d), within the budget if any."""
         mu = self._free_locations(x)
-        max_open = self.recipe.max_open
-        return mu if max_open is None else mu - self._excess(mu + 0.5, max_open)
+        if self.recipe.max_open is None:
+            return mu
+        gates = mu + 0.5  # lowered as such, so that the first to be closed is 0 and not nearly 0
+        return gates - self._excess(gates, self.recipe.max_open) - 0.5
 
     def _free_locations(self, x: Tensor) -> Tensor:
         return self._each(self.gate_layers, x).unflatten(0, (len(x), -1)).mean(1)

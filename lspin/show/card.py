@@ -39,7 +39,7 @@ class Card:
         Of each class.
     metadata : Series
         Cre line, dendrite type, reporter, layer and structure.
-    gates : DataFrame, shape (n_open, 6)
+    gates : DataFrame, shape (n_open, 5)
         By feature, largest effect first: as `lspin.explain.explain_cells`, and ``percentile``,
         the share of all cells with a lower value, in percent; NaN if not measured.
     neighbours : DataFrame, shape (n, ...)
@@ -116,9 +116,9 @@ class Card:
                 "",
                 *bars,
                 "",
-                f"{len(self.gates)} open gates; the {len(gates)} with the largest effect, which "
-                "is the probability",
-                "that the answer loses when this gate alone is closed:",
+                f"{len(self.gates)} open gates, through which all of the answer went; "
+                f"the {len(gates)} with the largest",
+                "effect, the probability that the answer loses when this gate alone is closed:",
                 head,
                 *gates,
                 "",

@@ -163,7 +163,11 @@ def gate_chart(
     above = alt.hconcat(scatter, probabilities, spacing=30).resolve_scale(
         color="independent", shape="independent"
     )
-    title = alt.TitleParams(f"Its {n_gates} open gates with the largest effect", anchor="start")
+    most = rows.groupby("cell").size().max() if len(rows) else 0
+    text = "Its open gates" + (
+        f": the {n_gates} with the largest effect" if most >= n_gates else ""
+    )
+    title = alt.TitleParams(text, anchor="start")
     below = alt.hconcat(
         names.properties(width=250, title=title),
         effects.properties(width=150),
@@ -421,5 +425,7 @@ def _gates_html(left: pd.DataFrame, n_open: int) -> str:
         ]
         for name, row in left.head(N_LISTED).iterrows()
     ]
-    caption = f"{len(left)} of {n_open} open gates left; the {len(rows)} with the largest effect"
+    caption = f"{len(left)} of {n_open} open gates left"
+    if len(rows) < len(left):
+        caption += f"; the {len(rows)} with the largest effect"
     return _table(caption, ["measurement", "z-score", "effect, all gates", "gate", ""], rows)

@@ -22,10 +22,12 @@ from lspin.evaluate import (
     expected_calibration_error,
     nested_cross_validate,
 )
-from lspin.evaluate.nested import Refit, Search, chosen_settings, search
+from lspin.evaluate.nested import search
 from lspin.model import Recipe
 
-SMALL = LSPINClassifier(n_members=1, recipe=Recipe(min_steps=20), random_state=0)
+pytestmark = pytest.mark.usefixtures("few_mixtures")
+
+SMALL = LSPINClassifier(1, n_members=1, n_steps=20, random_state=0)
 
 
 def table(n=150, seed=0):
@@ -50,7 +52,7 @@ class Spy(ClassifierMixin, BaseEstimator):
         np.testing.assert_allclose(np.mean(X, axis=0), 0, atol=1e-8)
         self.classes_ = np.unique(y)
         self.train_ = list(X.index)
-        if (self.folder / "stop").exists() and len(list(self.folder.glob("fit*"))) == 7:
+        if (self.folder / "stop").exists() and len(list(self.folder.glob("fit*"))) == 12:
             raise KeyboardInterrupt
         return self
 
@@ -96,14 +98,6 @@ def test_settings_are_chosen_on_donors_that_are_not_tested(tmp_path, one_process
         assert sorted(np.concatenate([one["test"] for one in inner[::2]])) == sorted(train)
 
 
-def test_inner_parameters_end_with_the_inner_folds(tmp_path, one_process):
-    X, y, donors = table()
-    spy = Contender(Spy(tmp_path, good=1), ({},), "", inner={"good": 2})
-    run({"spy": spy}, (X, y, donors), n_repeats=1, verbose=0)
-    used = [path.stem.rpartition("-")[2] for path in sorted(tmp_path.glob("fit*"))]
-    assert used == [*["2"] * INNER_FOLDS, "1"] * 5
-
-
 def test_the_setting_with_the_best_pooled_inner_score_is_refitted():
     X, y, donors = table()
     train, test = donor_folds(y, donors)[0]
@@ -120,15 +114,12 @@ def test_the_setting_with_the_best_pooled_inner_score_is_refitted():
             knn = KNeighborsClassifier(k).fit(scale.transform(X.iloc[train[fit]]), y[train[fit]])
             predicted[train[valid]] = knn.predict(scale.transform(X.iloc[train[valid]]))
         pooled.append(f1_score(y[train], predicted, average="macro"))
-    np.testing.assert_allclose(found.pooled_f1, pooled)
     best = int(np.argmax(pooled))
     assert best > 0 and pooled[best] > pooled[0] + 0.2
-    assert chosen_settings(model, found) == [("best", best)] and list(found.refits) == [best]
+    assert found.best == best
     scale = StandardScaler().fit(X.iloc[train])
     knn = KNeighborsClassifier(ks[best]).fit(scale.transform(X.iloc[train]), y[train])
-    np.testing.assert_array_equal(
-        found.refits[best].predicted, knn.predict(scale.transform(X.iloc[test]))
-    )
+    np.testing.assert_array_equal(found.refit.predicted, knn.predict(scale.transform(X.iloc[test])))
 
 
 def test_of_equal_settings_the_first_is_taken():
@@ -136,40 +127,20 @@ def test_of_equal_settings_the_first_is_taken():
     train, test = donor_folds(y, donors)[0]
     model = Contender(DummyClassifier(), ({"strategy": "most_frequent"}, {"strategy": "prior"}), "")
     found = search(model, StandardScaler(), X, y, donors, train, test, random_state=0)
-    assert found.pooled_f1[0] == found.pooled_f1[1] and list(found.refits) == [0]
+    assert found.best == 0
 
 
-def lambda_search(pooled, n_open):
-    """A made-up search over lambda 4, 2, 1, 0 whose inner folds scatter by 0.01."""
-    pooled = np.array(pooled)
-    folds = pooled[:, None] + [-0.01, 0, 0.01]  # a standard error of 0.0058
-    refit = Refit(np.array([]), np.array([]), {}, 0.0)
-    return Search(pooled, folds, np.array(n_open), dict.fromkeys(range(4), refit), 0, 1)
-
-
-@pytest.mark.parametrize(
-    ("pooled", "n_open", "best", "few", "rule"),
-    [
-        ([0.5, 0.796, 0.80, 0.79], [1, 4, 9, 30], 1, 2, 2),
-        ([0.5, 0.790, 0.80, 0.79], [1, 4, 9, 30], 1, 2, 1),
-        ([0.79, 0.78, 0.80, 0.81], [1, 5, 5, 30], 0, 1, 0),
-        ([0.6, 0.7, 0.79, 0.80], [6, 7, 9, 30], 0, 4, 0),  # none closes that many
-    ],
-)
-def test_lspin_is_recorded_under_three_rules_and_every_lambda(pooled, n_open, best, few, rule):
-    lams = (4.0, 2.0, 1.0, 0.0)
-    model = Contender(LSPINClassifier(), tuple({"lam": lam} for lam in lams), "", keep_all=True)
-    chosen = chosen_settings(model, lambda_search(pooled, n_open))
-    by_rule = [(name, lams[i]) for name, i in chosen[:3]]
-    assert by_rule == [("best", best), ("few gates", few), ("one standard error", rule)]
-    assert chosen[3:] == [("each setting", i) for i in range(4)]
+def test_where_there_is_nothing_to_choose_nothing_is_searched(tmp_path, one_process):
+    X, y, donors = table()
+    run({"spy": Contender(Spy(tmp_path), ({},), "")}, (X, y, donors), n_repeats=1, verbose=0)
+    assert fits(tmp_path) == 5
 
 
 def test_scores_are_those_of_the_held_out_predictions(one_process):
     data = table(90)
     models = {
         "logistic": Contender(LogisticRegression(), ({"C": 0.001}, {"C": 1}), ""),
-        "LSPIN": Contender(SMALL, ({"lam": 1},), "", True),
+        "LSPIN": Contender(SMALL, ({},), ""),
     }
     nested = run(models, data, n_repeats=2, verbose=0)
     X, y, donors = data
@@ -184,14 +155,13 @@ def test_scores_are_those_of_the_held_out_predictions(one_process):
         assert row["accuracy"] == pytest.approx(again.score(x_test, y[test]))
         assert (row["n_train"], row["n_test"]) == (len(train), len(test))
         pooled[test] = again.predict_proba(x_test)
-    chosen = nested.calibration.query("rule == 'best'")
-    ece = chosen.set_index(["model", "repeat"])["ece"]
+    ece = nested.calibration.set_index(["model", "repeat"])["ece"]
     assert ece["logistic", 1] == pytest.approx(
         expected_calibration_error(y, pooled, again.classes_)
     )
     lspin = nested.scores[nested.scores["model"] == "LSPIN"]
-    assert lspin["rule"].nunique() == 4 and (lspin["lam"] == 1).all()
-    assert lspin["open_gates"].notna().all()
+    assert (lspin["setting"] == "nothing to set").all()
+    assert lspin["open_gates"].notna().all() and lspin["open_gates"].between(0, 2).all()
     assert logistic["open_gates"].isna().all()
     assert logistic["fit_s"].sum() < logistic["search_s"].sum() < nested.compute_time_s
 
@@ -205,31 +175,31 @@ def test_a_stopped_run_continues_where_it_was(tmp_path, one_process):
     notes.mkdir()
     memory = Memory(tmp_path / "cache", verbose=0)
     data = table()
-    models = {"spy": Contender(Spy(notes), ({"good": 1},), "")}
+    models = {"spy": Contender(Spy(notes), ({"good": 1}, {"good": 3}), "")}
     (notes / "stop").touch()
     with pytest.raises(KeyboardInterrupt):
         run(models, data, n_repeats=1, memory=memory, verbose=0)
-    assert fits(notes) == 7  # one outer fold of 3 + 1 fits, and most of the second
+    assert fits(notes) == 12  # one outer fold of 2 x 3 + 1 fits, and most of the second
     (notes / "stop").unlink()
     first = run(models, data, n_repeats=1, memory=memory, verbose=0)
-    assert fits(notes) == 7 + 4 * 4  # the first fold was not fitted again
+    assert fits(notes) == 12 + 4 * 7  # the first fold was not fitted again
     second = run(models, data, n_repeats=1, memory=memory, verbose=0)
-    assert fits(notes) == 7 + 4 * 4
+    assert fits(notes) == 40
     pd.testing.assert_frame_equal(first.scores, second.scores)
     # Times are those of the fits, not of reading them.
     assert second.compute_time_s == first.compute_time_s == first.wall_time_s > 0
 
     # Further repeats and other settings, cells or inputs are fitted, and only those.
     run(models, data, n_repeats=2, memory=memory, verbose=0)
-    assert fits(notes) == 23 + 20
-    more = {**models, "other": Contender(Spy(notes), ({"good": 2},), "")}
+    assert fits(notes) == 40 + 35
+    more = {**models, "other": Contender(Spy(notes), ({"good": 2},), "")}  # nothing to choose
     run(more, data, n_repeats=2, memory=memory, verbose=0)
-    assert fits(notes) == 43 + 40
+    assert fits(notes) == 75 + 10
     X, y, donors = data
     run(models, (X.assign(u=X["u"] ** 2), y, donors), n_repeats=1, memory=memory, verbose=0)
-    assert fits(notes) == 83 + 20
+    assert fits(notes) == 85 + 35
     run(models, (X, y, donors + (donors > 50)), n_repeats=1, memory=memory, verbose=0)
-    assert fits(notes) == 103 + 20
+    assert fits(notes) == 120 + 35
 
 
 def test_another_recipe_makes_only_lspin_search_anew(tmp_path, one_process):
@@ -237,7 +207,7 @@ def test_another_recipe_makes_only_lspin_search_anew(tmp_path, one_process):
     data = table(60)
     models = {
         "logistic": Contender(LogisticRegression(), ({"C": 1},), ""),
-        "LSPIN": Contender(SMALL, ({"lam": 1},), "", True),
+        "LSPIN": Contender(SMALL, ({},), ""),
     }
 
     def searches():
@@ -246,7 +216,7 @@ def test_another_recipe_makes_only_lspin_search_anew(tmp_path, one_process):
 
     before = searches()
     assert searches() == before
-    longer = clone(SMALL).set_params(recipe=Recipe(min_steps=21))
+    longer = clone(SMALL).set_params(mask_recipe=Recipe(n_gating=2))
     models["LSPIN"] = replace(models["LSPIN"], estimator=longer)
     after = searches()
     assert after["logistic"] == before["logistic"]

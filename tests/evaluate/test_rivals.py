@@ -15,8 +15,8 @@ from sklearn.exceptions import ConvergenceWarning
 from lspin import load_cells
 from lspin.data import donor_folds
 from lspin.evaluate import (
-    CANDIDATE_BUDGETS,
-    CANDIDATE_LAMS,
+    FEW,
+    LIMITS,
     TabMClassifier,
     contenders,
     describe,
@@ -195,15 +195,14 @@ def test_lspin_and_its_relatives_are_one_model_with_switches():
     models = gated_models(random_state=5)
     settings = {name: model.estimator.get_params() for name, model in models.items()}
     differ = {
-        name: {key for key in settings[name] if settings[name][key] != settings["LSPIN"][key]}
-        for name in settings
+        name: {key: value for key, value in of_model.items() if value != settings["LSPIN"][key]}
+        for name, of_model in settings.items()
     }
-    assert differ == {"LSPIN": set(), "LLSPIN": {"predictor"}, "STG": {"gating"}}
-    space = models["LSPIN"].space  # simplest first: most gates closed
-    assert [setting["lam"] for setting in space if "max_open" not in setting] == list(
-        CANDIDATE_LAMS
-    )
-    assert [setting["max_open"] for setting in space if "max_open" in setting] == list(
-        CANDIDATE_BUDGETS
-    )
-    assert [name for name, model in models.items() if model.keep_all] == ["LSPIN"]
+    assert differ == {
+        "LSPIN": {},
+        **{f"LSPIN, {limit} gates": {"max_open": limit} for limit in LIMITS},
+        f"LLSPIN, {FEW} gates": {"max_open": FEW, "predictor": "linear"},
+        f"STG, {FEW} gates": {"max_open": FEW, "gating": "global"},
+    }
+    assert settings["LSPIN"]["max_open"] is None and settings["LSPIN"]["random_state"] == 5
+    assert all(model.space == ({},) for model in models.values())

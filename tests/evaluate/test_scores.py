@@ -105,16 +105,21 @@ def test_models_without_spread_and_single_folds():
 
 
 def test_one_standard_error_takes_the_sparsest_that_is_good_enough():
-    def scores(*means):  # a standard error of 0.1 / sqrt(4) of each
-        return dict(zip((0.0, 0.5, 1.0, 2.0), (m + spread for m in means), strict=True))
+    def scores(settings, *means):  # a standard error of 0.1 / sqrt(4) of each
+        return dict(zip(settings, (m + spread for m in means), strict=True))
 
     spread = 0.1 * np.array([-1, -1, 1, 1]) / np.sqrt(4 / 3)
     assert np.std(spread, ddof=1) == pytest.approx(0.1)
-    assert one_standard_error(scores(0.80, 0.79, 0.755, 0.70)) == 1.0
-    assert one_standard_error(scores(0.80, 0.79, 0.745, 0.70)) == 0.5
-    assert one_standard_error(scores(0.70, 0.74, 0.76, 0.80)) == 2.0
-    # It is the spread of the best that counts, and the order of the lambdas does not.
-    sure = {0.0: [0.8, 0.8, 0.8], 2.0: [0.5, 1.0, 0.899]}
-    assert one_standard_error(sure) == 0.0
-    assert one_standard_error(dict(reversed(sure.items()))) == 0.0
-    assert one_standard_error({1.0: [0.8, 0.8], 2.0: [0.8, 0.8]}) == 2.0
+    for simplest, settings in (("largest", (0.0, 0.5, 1.0, 2.0)), ("least", (np.inf, 9, 4, 1))):
+
+        def chosen(*means, simplest=simplest, settings=settings):
+            return one_standard_error(scores(settings, *means), simplest=simplest)
+
+        assert chosen(0.80, 0.79, 0.755, 0.70) == settings[2]
+        assert chosen(0.80, 0.79, 0.745, 0.70) == settings[1]
+        assert chosen(0.70, 0.74, 0.76, 0.80) == settings[3]
+    # It is the spread of the best that counts, and the order of the settings does not.
+    sure = {9: [0.8, 0.8, 0.8], 2: [0.5, 1.0, 0.899]}
+    assert one_standard_error(sure) == 9
+    assert one_standard_error(dict(reversed(sure.items()))) == 9
+    assert one_standard_error({1: [0.8, 0.8], 2: [0.8, 0.8]}) == 1

@@ -33,6 +33,8 @@ from lspin.explain import (
 )
 from lspin.features import FEATURES, ReleasedFeatures, model_inputs
 
+pytestmark = pytest.mark.usefixtures("few_mixtures")
+
 
 @pytest.fixture(scope="module")
 def cells():
@@ -43,7 +45,8 @@ def cells():
 @pytest.fixture(scope="module")
 def held(cells, apart):
     seen, shown = apart(cells, 900, 200)
-    return HeldOut(train_on(seen, LSPINClassifier(n_members=3), 0), seen, shown)
+    model = LSPINClassifier(8, n_members=3, n_steps=200)
+    return HeldOut(train_on(seen, model, 0), seen, shown)
 
 
 @pytest.fixture(scope="module")
@@ -87,26 +90,21 @@ def test_predictions_are_those_of_the_pipeline(pipeline, shown, tables):
     )
 
 
-def test_gates_are_those_of_the_ensemble(pipeline, inputs, tables):
+def test_gates_are_those_of_the_model(pipeline, inputs, tables):
     _, gates = tables
-    members = pipeline[-1].member_gates(inputs)
-    cell, feature = inputs.index[7], inputs.columns[11]
-    row = gates.loc[(cell, feature)]
-    assert row["gate"] == pytest.approx(members[:, 7, 11].mean())
-    assert row["members"] == (members[:, 7, 11] > 0).sum()
-    assert len(gates) == inputs.size
+    by_cell = gates["gate"].unstack()[inputs.columns].loc[inputs.index]
+    np.testing.assert_allclose(by_cell, pipeline[-1].gates(inputs), atol=1e-12)
 
 
 def test_effect_is_the_probability_lost_by_closing_one_gate(pipeline, inputs, tables):
     predictions, gates = tables
     model = pipeline[-1]
-    cell = inputs.index[7]
-    strongest = gates.loc[cell, "effect"].abs().idxmax()
-    j = inputs.columns.get_loc(strongest)
-    gated = inputs.to_numpy()[7] * model.member_gates(inputs)[:, 7]
-    gated[:, j] = 0
+    cell, strongest = gates["effect"].abs().idxmax()
+    i, j = inputs.index.get_loc(cell), inputs.columns.get_loc(strongest)
+    gated = inputs.to_numpy()[i] * model.gates(inputs)[i]
+    gated[j] = 0
     with torch.no_grad():
-        logits = model.network_.predict_gated(torch.tensor(gated[:, None]))
+        logits = model.network_.predict_gated(torch.tensor(gated[None, None]))
     by_hand = logits.mean(dim=0).softmax(dim=1).numpy()[0]
     called = predictions.loc[cell, "predicted"]
     lost = predictions.loc[cell, called] - by_hand[list(model.classes_).index(called)]
@@ -195,7 +193,7 @@ def test_what_one_class_loses_others_win(pipeline, inputs, tables):
 
 def test_held_out_cells_are_of_other_donors_and_each_is_held_out_once(cells):
     few = cells.select(cells.y.groupby(cells.y).head(20).index)
-    folds = hold_out(few, LSPINClassifier(n_members=1, n_steps=40), verbose=0)
+    folds = hold_out(few, LSPINClassifier(n_members=1, n_steps=20), verbose=0)
     ids = np.concatenate([h.cells.X.index for h in folds])
     assert sorted(ids) == sorted(few.X.index)
     for h in folds:
@@ -276,7 +274,8 @@ def planted(cells):
     )
     y = pd.Series(np.where(X["tau"] > 1, "Sst+", "Pvalb+"), X.index, name="class")
     few = replace(table, X=X, y=y)
-    return hold_out(few, LSPINClassifier(n_members=2), n_folds=2, verbose=0)
+    model = LSPINClassifier(1, n_members=2, n_steps=200)
+    return hold_out(few, model, n_folds=2, verbose=0)
 
 
 def test_the_fingerprint_names_what_decides_and_in_which_direction(planted):

@@ -3,7 +3,16 @@
 import numpy as np
 import pytest
 
-from lspin.explain import METHODS, PROBLEMS, Answer, Problem, recovery, selection_scores
+from lspin.explain import (
+    METHODS,
+    N_GATES,
+    PROBLEMS,
+    Answer,
+    Problem,
+    gated,
+    recovery,
+    selection_scores,
+)
 from lspin.studies import run
 
 RELEVANT = np.array([[1, 1, 0, 0], [0, 0, 1, 0], [0, 1, 1, 1]], dtype=bool)
@@ -30,17 +39,9 @@ def test_scores_are_means_over_samples():
     assert scores["union"] == 4
 
 
-def test_members_vote_and_are_scored_one_by_one():
-    everything, nothing = np.ones_like(RELEVANT), np.zeros_like(RELEVANT)
-    scores = recovery(
-        Answer(np.array([0, 1, 0.5]), np.stack([RELEVANT, everything, nothing])), problem()
-    )
-    assert scores["exact"] == 1  # two of three are open where the truth is, one of three elsewhere
-    assert scores["score"] == pytest.approx(0.25 / 3)
-    assert scores["member_tpr"] == pytest.approx((1 + 1 + 0) / 3)
-    assert scores["member_exact"] == pytest.approx(1 / 3)
-    even = recovery(Answer(np.zeros(3), np.stack([RELEVANT, nothing])), problem())
-    assert even["tpr"] == 0  # half of the members are no majority
+def test_values_are_scored_by_their_squared_error():
+    scores = recovery(Answer(np.array([0, 1, 0.5]), RELEVANT), problem())
+    assert scores == {"score": pytest.approx(0.25 / 3), **selection_scores(RELEVANT, RELEVANT)}
 
 
 def test_classes_are_scored_by_accuracy():
@@ -64,3 +65,19 @@ def test_boosting_selects_as_many_as_are_relevant():
     assert row["median"] == 3
     assert row["tpr"] == pytest.approx(1 - row["fdr"])
     assert row["tpr"] > 0.9
+
+
+def test_a_gated_model_is_told_how_many_gates_to_open_and_nothing_else():
+    for name, problem_of in PROBLEMS.items():
+        relevant = problem_of(4000, 21, random_state=0).relevant
+        assert N_GATES[name] == relevant.sum(axis=1).max()
+
+
+@pytest.mark.parametrize("gating", ["local", "global"])
+def test_the_answer_of_a_gated_model_is_what_its_gates_let_through(gating, monkeypatch):
+    monkeypatch.setattr("lspin.model.recipe.Recipe.steps", lambda *_: 20)
+    monkeypatch.setattr("lspin.model.distillation.N_MIXTURES", 100)
+    train, test = (PROBLEMS["linear_groups"](100, 6, random_state=seed) for seed in (0, 1))
+    answer = gated(train, train, 0, gating)
+    assert answer.selected.sum(axis=1).max() == N_GATES["linear_groups"]
+    assert gated(train, test, 0, gating).selected.shape == test.X.shape

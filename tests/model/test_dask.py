@@ -1,4 +1,4 @@
-"""The lambda path on a real Dask cluster (two worker processes on this machine)."""
+"""The path on a real Dask cluster (two worker processes on this machine)."""
 
 import logging
 
@@ -28,18 +28,18 @@ def run(**settings):
     cells = load_cells("twin", verbose=0)
     cells = cells.select(cells.y.groupby(cells.y).sample(40, random_state=0).index)
     X = cells.X.fillna(0.0)
-    model = LSPINClassifier(n_members=20, n_steps=20, random_state=0)
+    model = LSPINClassifier(n_members=2, n_steps=20, random_state=0)
     return lspin_path(
-        model, X, cells.y, lams=(0.0, 1.0), groups=cells.donors, n_folds=5, verbose=0, **settings
+        model, X, cells.y, values=(3, 5), groups=cells.donors, n_folds=5, verbose=0, **settings
     )
 
 
 def recorded(folder):
-    """When each recorded pack was written."""
+    """When each recorded training was written."""
     return {path: path.stat().st_mtime_ns for path in folder.rglob("output.pkl")}
 
 
-def test_a_killed_worker_changes_nothing_and_recorded_packs_run_once(cluster, tmp_path):
+def test_a_killed_worker_changes_nothing_and_recorded_trainings_run_once(cluster, tmp_path):
     before = {}
 
     def kill_a_worker(path):
@@ -56,7 +56,7 @@ def test_a_killed_worker_changes_nothing_and_recorded_packs_run_once(cluster, tm
     np.testing.assert_allclose(there.gates, here.gates, atol=1e-9)
 
     after = recorded(tmp_path)
-    assert 2 <= len(before) < len(after) == 10  # killed half-way: 2 packs in each of 5 folds
+    assert 3 <= len(before) < len(after) == 15  # a lesson and two models in each of 5 folds
     assert {path: after[path] for path in before} == before
     run(memory=memory)
     assert recorded(tmp_path) == after

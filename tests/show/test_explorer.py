@@ -26,6 +26,8 @@ matplotlib.use("Agg")
 
 import matplotlib.pyplot as plt  # noqa: E402
 
+pytestmark = pytest.mark.usefixtures("few_mixtures")
+
 
 @pytest.fixture(scope="module")
 def cells():
@@ -36,7 +38,8 @@ def cells():
 @pytest.fixture(scope="module")
 def held(cells, apart):
     seen, shown = apart(cells, 900, 80)
-    return HeldOut(train_on(seen, LSPINClassifier(lam=0.5, n_members=3), 0), seen, shown)
+    model = LSPINClassifier(8, n_members=2, n_steps=150)
+    return HeldOut(train_on(seen, model, 0), seen, shown)
 
 
 @pytest.fixture(scope="module")

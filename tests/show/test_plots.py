@@ -16,6 +16,7 @@ from lspin.data import load_cells, load_spikes  # noqa: E402
 from lspin.data.tables import CLASSES, HUMAN_CLASSES  # noqa: E402
 from lspin.evaluate import expected_calibration_error  # noqa: E402
 from lspin.features import ReleasedFeatures  # noqa: E402
+from lspin.model import LimitPath  # noqa: E402
 from lspin.show import (
     CLASS_COLORS,
     CLASS_MARKERS,
@@ -151,31 +152,42 @@ def test_values_of_other_cells_are_refused(cells):
         plot_by_class(cells.X[["tau"]].assign(age=1.0), cells)
 
 
-def path_scores(f1):
-    """Two folds of four lambdas; `f1` holds the mean of each, folds differ by 0.02 around it."""
-    return pd.DataFrame(
+LIMITS = {"max_open": (2, 6, 12, np.inf), "lam": (8.0, 2.0, 1.0, 0.0)}
+
+
+def path_of(score="macro_f1", limit="max_open", folds=(0, 1)):
+    """Two folds of four limits, which differ by 0.02 around the mean of each limit."""
+    scores = pd.DataFrame(
         [
-            {"fold": fold, "lam": lam, "macro_f1": mean + 0.01 * (2 * fold - 1), "open_gates": n}
-            for fold in (0, 1)
-            for lam, mean, n in zip((0.0, 1.0, 2.0, 8.0), f1, (30, 12, 6, 2), strict=True)
+            {"fold": fold, limit: at, score: mean + 0.01 * (2 * fold - 1), "open_gates": n}
+            for fold in folds
+            for at, mean, n in zip(
+                LIMITS[limit], (0.7, 0.805, 0.81, 0.80), (2, 6, 12, 41), strict=True
+            )
         ]
     )
+    return LimitPath(limit, scores, np.arange(9), np.zeros((4, 9, 41)))
 
 
-def test_path_marks_the_lambda_of_the_rule():
+@pytest.mark.parametrize(
+    ("limit", "texts"),
+    [("max_open", {"2", "6", "12", "no limit"}), ("lam", {"0", "1", "2", "8"})],
+)
+def test_path_marks_the_limit_of_the_rule(limit, texts):
     # Standard error of each mean: std of (m - .01, m + .01) / sqrt(2) = 0.01.
-    fig = plot_path(path_scores([0.80, 0.81, 0.805, 0.7]), 41, "Source: a test")
+    fig = plot_path(path_of(limit=limit), 41, "Source: a test")
     (ax,) = fig.axes
     lines = {line.get_label(): line for line in ax.get_lines()}
     ring = lines["the rule takes this"]
     assert (ring.get_xdata()[0], ring.get_ydata()[0]) == pytest.approx((6, 0.805))
     assert lines["best mean less one standard error"].get_ydata()[0] == pytest.approx(0.80)
-    assert {text.get_text() for text in ax.texts} == {"0", "1", "2", "8"}
+    assert {text.get_text() for text in ax.texts} == texts
+    assert ax.get_title().startswith(limit)
     assert "41" in ax.get_xlabel() and fig.get_supxlabel() == "Source: a test"
 
 
 def test_path_of_one_fold_has_no_rule():
-    fig = plot_path(path_scores([0.80, 0.81, 0.805, 0.7]).query("fold == 0"), 41, "")
+    fig = plot_path(path_of(folds=(0,)), 41, "")
     assert fig.axes[0].get_legend() is None
 
 
@@ -193,30 +205,29 @@ def test_reliability_shows_the_calibration_error():
 
 
 def test_score_by_gates_puts_each_model_where_it_belongs():
-    names = ["model", "rule", "lam", "max_open", "macro_f1", "open_gates"]
     rows = [
-        ("LSPIN", "best", 1.0, None, 0.82, 20.0),
-        ("LSPIN", "few gates", 4.0, None, 0.81, 4.0),
-        ("LSPIN", "each setting", 4.0, None, 0.79, 3.0),
-        ("LSPIN", "each setting", 0.0, None, 0.83, 38.0),
-        ("LSPIN", "each setting", 0.0, 5.0, 0.805, 5.0),
-        ("RBF-SVM", "best", None, None, 0.818, np.nan),
-        ("MLP", "best", None, None, 0.817, np.nan),
+        ("LSPIN", 0.83, 41.0),
+        ("LSPIN, 12 gates", 0.82, 12.0),
+        ("LSPIN, 5 gates", 0.805, 6.0),
+        ("STG, 5 gates", 0.78, 5.0),
+        ("RBF-SVM", 0.818, np.nan),
+        ("MLP", 0.817, np.nan),
     ]
-    mean = pd.DataFrame(rows, columns=names).assign(repeat=0)
+    mean = pd.DataFrame(rows, columns=["model", "macro_f1", "open_gates"]).assign(repeat=0)
     folds = [mean.assign(fold=k, macro_f1=mean["macro_f1"] + (-1) ** k / 100) for k in (0, 1)]
-    fig = plot_score_by_gates(pd.concat(folds), 41, "Source: a test")
-    (ax,) = fig.axes
-    lines = {line.get_label(): line for line in ax.get_lines()}
-    np.testing.assert_allclose(lines["LSPIN, each lambda"].get_xdata(), [3, 38])
-    np.testing.assert_allclose(lines["LSPIN, each budget"].get_xydata(), [[5, 0.805]])
-    assert lines["LSPIN"].get_ydata() == pytest.approx([0.82])
-    assert [lines[name].get_marker() for name in ("LSPIN", "LSPIN, few gates")] == ["*", "D"]
-    assert lines["LSPIN, few gates"].get_xdata() == pytest.approx([4])
-    assert "RBF-SVM" not in lines
-    heights = {text.get_text(): text.get_position()[1] for text in ax.texts}
-    assert heights["MLP"] == pytest.approx(0.817)
-    assert heights["RBF-SVM"] > 0.818  # moved up, so that the labels can be read
+    before = pd.DataFrame({"open_gates": [22, 30], "macro_f1": [0.826, 0.827]})
+    for earlier in (None, before):
+        (ax,) = plot_score_by_gates(pd.concat(folds), 41, "Source: a test", earlier).axes
+        lines = {line.get_label(): line for line in ax.get_lines()}
+        ours = lines["LSPIN, each limit"].get_xydata()
+        np.testing.assert_allclose(ours, [[6, 0.805], [12, 0.82], [41, 0.83]])
+        np.testing.assert_allclose(lines["STG, 5 gates"].get_xydata(), [[5, 0.78]])
+        assert "RBF-SVM" not in lines
+        heights = {text.get_text(): text.get_position()[1] for text in ax.texts}
+        assert heights["MLP"] == pytest.approx(0.817)
+        assert heights["RBF-SVM"] > 0.818  # moved up, so that the labels can be read
+    (label,) = (name for name in lines if name.startswith("before"))
+    np.testing.assert_allclose(lines[label].get_xydata(), before)
 
 
 def test_every_class_has_a_style_of_its_own():
@@ -227,5 +238,6 @@ def test_every_class_has_a_style_of_its_own():
 
 
 def test_the_path_of_a_regression_is_drawn_too():
-    scores = path_scores([0.80, 0.81, 0.805, 0.7]).rename(columns={"macro_f1": "r2"})
-    assert plot_path(scores, 41, "").axes[0].get_ylabel().startswith("R")
+    path = path_of("r2", folds=(0,))
+    path.scores["mse"] = 1 - path.scores["r2"]
+    assert plot_path(path, 41, "").axes[0].get_ylabel().startswith("R")

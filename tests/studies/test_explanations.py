@@ -10,6 +10,8 @@ from sklearn.ensemble import RandomForestClassifier
 from lspin import load_cells
 from lspin.studies import explanations, read_results, write_results
 
+pytestmark = pytest.mark.usefixtures("few_mixtures")
+
 
 def small_forest(_, **settings):
     return RandomForestClassifier(10, **settings)
@@ -21,7 +23,7 @@ def recorded():
         pytest.importorskip(library, reason=f"needs {library}: see `make bench`")
     cells = load_cells("twin")
     cells = cells.select(cells.y.groupby(cells.y).head(20).index)
-    models = {"one": explanations.examined()[explanations.FEW].set_params(n_members=1, n_steps=40)}
+    models = {"one": explanations.examined()["5 gates"].set_params(n_members=1, n_steps=40)}
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(explanations, "hold_out", partial(explanations.hold_out, n_folds=1))
         sealed = explanations.sealed()
