@@ -30,23 +30,30 @@ from lspin import LSPINClassifier, load_cells, lspin_path
 from lspin.data import donor_folds
 from lspin.features import model_inputs
 from lspin.model import (
-    LAMS,
+    BEHIND_THE_MASK,
+    BUDGETS,
+    DENSE,
+    ONE_MASK,
     PACK_SIZE,
-    PATH_PACK_SIZE,
+    REGULARISATIONS,
+    Lesson,
     Member,
     Recipe,
+    Regularisation,
     draw_members,
+    fit_members,
+    fit_one_mask,
     fit_pack,
     gates,
 )
 from lspin.studies import RESULTS, write_results
 
 HERE = Path(__file__).parent
-RECIPE = Recipe()
-UNMIXED = replace(RECIPE, mixup=0.0)  # where one network is compared with another's
 LAM = 0.5
-N_MEMBERS = 5
-LAMS_OF_RECORD = (*LAMS, 32.0)  # eight, as in the first record of this benchmark
+RECIPE = replace(DENSE, lam=LAM)
+PLAIN = Regularisation(weight_decay=0.1, mixup=0.0)  # where one network is compared with another's
+N_CLASSES = 5
+FIVE = replace(ONE_MASK, max_open=5)
 
 
 def timed(function):
@@ -57,9 +64,14 @@ def timed(function):
 
 
 def members_of(y, n):
-    """Draw the rows and seeds of n networks."""
+    """Draw the rows and seeds of n networks, all regularised alike."""
     members = draw_members(y.numpy(), None, n, np.random.RandomState(0), task="classification")
-    return [replace(member, lam=LAM) for member in members]
+    return [replace(member, regularisations=(PLAIN,)) for member in members]
+
+
+def shares(y):
+    """Turn class indices into targets of a training, one row per cell."""
+    return torch.nn.functional.one_hot(y, N_CLASSES).float()
 
 
 def standardised(cells):
@@ -99,30 +111,30 @@ class PlainLSPIN(torch.nn.Module):
         return self.predictor(gated), mu
 
 
-def plain_fit(train, valid, lam=LAM, mixup=0.0):
+def plain_fit(train, valid, lam=LAM, habit=PLAIN):
     """Train one PlainLSPIN with the package's recipe, in an ordinary loop."""
     x, y = train
     n_classes = int(y.max()) + 1
     network = PlainLSPIN(x.shape[1], n_classes)
     optimizer = torch.optim.AdamW(
-        network.parameters(), lr=RECIPE.learning_rate, weight_decay=RECIPE.weight_decay
+        network.parameters(), lr=RECIPE.learning_rate, weight_decay=habit.weight_decay
     )
     n_steps = RECIPE.min_steps
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimizer, RECIPE.learning_rate, total_steps=n_steps
     )
-    lossfn = torch.nn.CrossEntropyLoss(label_smoothing=RECIPE.label_smoothing)
+    lossfn = torch.nn.CrossEntropyLoss()
     best, kept = math.inf, None
     step = 0
     while step < n_steps:
         for rows in torch.randperm(len(x)).split(RECIPE.batch_size):
             labels, share = torch.nn.functional.one_hot(y[rows], n_classes).float(), None
-            if mixup:
-                share = torch.distributions.Beta(mixup, mixup).sample((len(rows), 1))
+            if habit.mixup:
+                share = torch.distributions.Beta(habit.mixup, habit.mixup).sample((len(rows), 1))
                 share = torch.maximum(share, 1 - share)
                 labels = share * labels + (1 - share) * labels.roll(1, 0)
             output, mu = network(x[rows], share)
-            penalty = torch.special.ndtr((mu + 0.5) / RECIPE.sigma).mean()
+            penalty = torch.special.ndtr((mu + 0.5) / RECIPE.sigma).mean() if lam else 0.0
             price = lam * min(1.0, (step + 1) / n_steps / RECIPE.ramp)
             loss = lossfn(output, labels) + price * penalty
             optimizer.zero_grad()
@@ -177,17 +189,17 @@ def one_model(cells, n_epochs=1000):
 
     x, y = (torch.cat(pair) for pair in zip(train, valid, strict=True))
     rows = np.arange(len(x))
-    member = Member(rows[: len(train[0])], rows[len(train[0]) :], LAM, seed=0)
+    member = Member(rows[: len(train[0])], rows[len(train[0]) :], 0, (PLAIN,))
     for n_steps in (20, 40, 60, 100, 200):
-        fit = partial(fit_pack, recipe=replace(UNMIXED, n_steps=n_steps), n_outputs=c)
-        network, ours = timed(partial(fit, x, y, [member]))
+        fit = partial(fit_pack, recipe=replace(RECIPE, n_steps=n_steps))
+        network, ours = timed(partial(fit, x, shares(y), [member]))
         with torch.no_grad():
             proba = network(valid[0])[0][0].double().softmax(dim=1)
         loss = log_loss(valid[1], proba, labels=range(c))
         if loss <= reference_loss:
             break
     _, plain = timed(lambda: plain_fit(train, valid))
-    _, packed = timed(lambda: fit_pack(x, y, [member], n_outputs=c, recipe=UNMIXED))
+    _, packed = timed(lambda: fit_pack(x, shares(y), [member], recipe=RECIPE))
     return {
         "featselectlib_s": seconds,
         "featselectlib_validation_log_loss": reference_loss,
@@ -200,89 +212,122 @@ def one_model(cells, n_epochs=1000):
     }
 
 
-def protocol(cells, n_plain=10):
-    """(b) 5 folds x 5 members x 8 lambdas as packs, and one by one (a few of them, scaled)."""
-    path, packed = timed(
-        lambda: lspin_path(
-            make_pipeline(model_inputs(cells.X), LSPINClassifier(n_members=N_MEMBERS)),
-            cells.X,
-            cells.y,
-            groups=cells.donors,
-            lams=LAMS_OF_RECORD,
-            n_folds=5,
-            verbose=0,
-        )
-    )
-    n_models = 5 * N_MEMBERS * len(LAMS_OF_RECORD)
-    train, valid = standardised(cells)
-    mixup = RECIPE.mixup
-    _, plain = timed(lambda: [plain_fit(train, valid, mixup=mixup) for _ in range(n_plain)])
-    one_by_one = plain / n_plain * n_models
+def many_networks(cells, n=200, n_plain=10):
+    """(b) n networks as packs, and one by one (a few of them, scaled)."""
+    (x, y), valid = standardised(cells)
+    members = members_of(y, n)
+    _, packed = timed(lambda: fit_members(x, shares(y), members, recipe=RECIPE))
+    _, plain = timed(lambda: [plain_fit((x, y), valid) for _ in range(n_plain)])
+    one_by_one = plain / n_plain * n
     return {
-        "models": n_models,
+        "models": n,
         "packed_s": packed,
         "one_by_one_s": one_by_one,
         "ratio": one_by_one / packed,
-        "accuracy_at_lam_0.5": path.summary().loc[0.5, "accuracy"],
     }
 
 
-def floor(cells, k):
-    """Time a pack of k against the matrix products of its layers, forward and backward, alone."""
-    train, _ = standardised(cells)
-    d, c = train[0].shape[1], 5
-    shapes = []
-    for widths in ((d, *RECIPE.gate_hidden, d), (d, *RECIPE.predictor_hidden, c)):
-        shapes += zip(widths[:-1], widths[1:], strict=True)
+def whole_fits(cells):
+    """(c) A default fit, the same networks in a plain loop, `max_open=5`, and a path of limits."""
+    (x, y), valid = standardised(cells)
+    donors = cells.donors.iloc[donor_folds(cells.y, cells.donors)[0][0]].to_numpy()
+
+    def fit(max_open):
+        LSPINClassifier(max_open=max_open, random_state=0).fit(x.numpy(), y.numpy(), groups=donors)
+
+    fit(None)  # warms up
+    _, default = timed(lambda: fit(None))
+    _, five = timed(lambda: fit(5))
+    _, plain = timed(lambda: [plain_fit((x, y), valid, 0.0, habit) for habit in REGULARISATIONS])
+    model = make_pipeline(model_inputs(cells.X), LSPINClassifier(random_state=0))
+    _, path = timed(
+        lambda: lspin_path(model, cells.X, cells.y, groups=cells.donors, n_folds=1, verbose=0)
+    )
+    separate = default + (len(BUDGETS) - 1) * five
+    return {
+        "default_s": default,
+        "its_networks_in_a_plain_loop_s": plain,
+        "ratio": plain / default,
+        "max_open_5_s": five,
+        "ratio_max_open_5_to_default": five / default,
+        "path_limits": len(BUDGETS),
+        "path_s": path,
+        "its_limits_one_by_one_s": separate,  # from the two fits above
+        "ratio_path": separate / path,
+    }
+
+
+def products_of(d, recipe, n_models, n_predictors):
+    """Return a function that computes the matrix products of a training, and nothing else."""
+    stacks = (
+        (n_models * recipe.n_gating, (d, *recipe.gate_hidden, d)),
+        (n_models * n_predictors, (d, *recipe.predictor_hidden, N_CLASSES)),
+    )
+    n = recipe.batch_size
     operands = [
-        (
-            torch.randn(k, RECIPE.batch_size, i),
-            torch.randn(k, i, o),
-            torch.randn(k, RECIPE.batch_size, o),
-        )
-        for i, o in shapes
+        (torch.randn(k, n, i), torch.randn(k, i, o), torch.randn(k, n, o))
+        for k, widths in stacks
+        for i, o in zip(widths[:-1], widths[1:], strict=True)
     ]
     first = operands[0][0]  # the cells themselves, which need no gradient
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
 
     def products():
-        for _ in range(RECIPE.min_steps):
+        for _ in range(recipe.min_steps):
             for x, weight, gradient in operands:
                 torch.bmm(x, weight)
                 torch.bmm(x.transpose(1, 2), gradient)
                 if x is not first:
                     torch.bmm(gradient, weight.transpose(1, 2))
 
-    x, y = train
-    members = members_of(y, k)
-    pairs = [
-        (timed(products)[1], timed(lambda: fit_pack(x, y, members, n_outputs=c, recipe=UNMIXED))[1])
-        for _ in range(5)
-    ]
+    return products
+
+
+def floor(cells):
+    """Time trainings against the matrix products of their layers, forward and backward, alone."""
+    (x, y), _ = standardised(cells)
+    members, target = members_of(y, PACK_SIZE), shares(y)
+    taught = Lesson(x, target, torch.ones(len(x)), n_cells=len(x))
+    mask = replace(FIVE, n_steps=FIVE.min_steps)
+    trainings = {
+        "pack": (
+            products_of(x.shape[1], DENSE, PACK_SIZE, 1),
+            lambda: fit_pack(x, target, members, recipe=DENSE),
+        ),
+        "one_mask": (
+            products_of(x.shape[1], mask, 1, len(BEHIND_THE_MASK)),
+            lambda: fit_one_mask(taught, seed=0, task="classification", recipe=mask),
+        ),
+    }
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    found = {}
+    for name, (products, train) in trainings.items():
+        pairs = [(timed(products)[1], timed(train)[1]) for _ in range(5)]
+        products_s, train_s = np.median(pairs, axis=0)
+        found |= {f"{name}_products_s": products_s, f"{name}_s": train_s}
+        found[f"{name}_ratio"] = train_s / products_s
     torch.set_num_threads(before)
-    products_s, pack_s = np.median(pairs, axis=0)
-    return {"products_s": products_s, "pack_s": pack_s, "ratio": pack_s / products_s}
+    return found
 
 
 def undone(cells):
     """Processor seconds for a pack, with one idea of the package undone at a time."""
     (x, y), _ = standardised(cells)
-    members = members_of(y, PACK_SIZE)
+    members, target = members_of(y, PACK_SIZE), shares(y)
 
-    def together(recipe=UNMIXED):
-        fit_pack(x, y, members, n_outputs=5, recipe=recipe)
+    def together(recipe: Recipe = RECIPE):
+        fit_pack(x, target, members, recipe=recipe)
 
     def one_at_a_time():
         for member in members:
-            fit_pack(x, y, [member], n_outputs=5, recipe=UNMIXED)
+            fit_pack(x, target, [member], recipe=RECIPE)
 
     def seconds(function):
         start = time.process_time()
         function()
         return time.process_time() - start
 
-    every_row = replace(UNMIXED, batch_size=len(x))
+    every_row = replace(RECIPE, batch_size=len(x))
 
     def unclipped():
         with mock.patch.object(gates, "LIMIT", math.inf):
@@ -343,12 +388,12 @@ def side_by_side(cells):
 
 
 def explaining(cells, n_kernel=5):
-    """(c) Gates of all cells against SHAP values of all cells (KernelSHAP: a few, scaled)."""
+    """(d) Gates of all cells against SHAP values of all cells (KernelSHAP: a few, scaled)."""
     import shap
     from captum.attr import IntegratedGradients
 
     x = model_inputs(cells.X).fit_transform(cells.X).to_numpy()
-    model = LSPINClassifier(random_state=0).fit(x, cells.y)
+    model = LSPINClassifier(max_open=5, random_state=0).fit(x, cells.y)
     trees = HistGradientBoostingClassifier(random_state=0).fit(x, cells.y)
     model.gates(x)
     gates = min(timed(lambda: model.gates(x))[1] for _ in range(3))
@@ -394,7 +439,7 @@ def one_size(n, d=50):
 
 
 def scaling():
-    """(d) Time and memory from a thousand to a million cells, each size in its own process."""
+    """(e) Time and memory from a thousand to a million cells, each size in its own process."""
     sizes = []
     for n in (10**3, 10**4, 10**5, 10**6):
         command = [sys.executable, __file__, "--size", str(n)]
@@ -417,7 +462,7 @@ def build_book():
 
 
 def start_up():
-    """(e) Seconds to import, to run `lspin info` and to build the book, in fresh processes."""
+    """(f) Seconds to import, to run `lspin info` and to build the book, in fresh processes."""
 
     def median(command):
         return float(
@@ -455,9 +500,9 @@ def main():
     }
     for name, measure in {
         "one model to the reference's loss": lambda: one_model(cells),
-        "200 models": lambda: protocol(cells),
-        "pack of a single fit against its matrix products": lambda: floor(cells, PACK_SIZE),
-        "pack of a path against its matrix products": lambda: floor(cells, PATH_PACK_SIZE),
+        "200 models": lambda: many_networks(cells),
+        "whole fits": lambda: whole_fits(cells),
+        "trainings against their matrix products": lambda: floor(cells),
         "one idea undone": lambda: undone(cells),
         "two fits at once": lambda: side_by_side(cells),
         "explaining all cells": lambda: explaining(cells),
