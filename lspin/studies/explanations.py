@@ -67,8 +67,8 @@ def evaluate_explanations(
     cells: Cells,
     models: Mapping[str, LSPINClassifier] | None = None,
     *,
-    per_class: int = 10,
-    n_draws: int = 20,
+    per_class: int = 5,
+    n_draws: int = 8,
     memory: Memory | None = None,
     verbose: int = 1,
 ) -> dict[str, Any]:

@@ -25,7 +25,7 @@ SIZES = {
 here each method does for itself."""
 
 WIDTHS: dict[str, tuple[int, ...]] = {"linear_groups": (11, 100), "e5": (21, 100)}
-WIDTHS |= {name: (11, 40, 100) if len(cases) == 2 else (11,) for name, cases in SYN_CASES.items()}
+WIDTHS |= {name: (11, 40) if len(cases) == 2 else (11,) for name, cases in SYN_CASES.items()}
 """Numbers of features d, with few noise features and with many."""
 
 FIRST_SEED, TEST_SEED = 1000, 2**20
