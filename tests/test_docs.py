@@ -65,7 +65,7 @@ def test_the_readme_and_its_figure_say_what_was_recorded():
         f"F1 of {ours['mean']:.3f} (95 % interval {ours['low']:.3f} to {ours['high']:.3f})",
         f"looks at everything has {rival['mean']:.3f}:",
         f"ahead by {-behind['mean']:.3f} ({-behind['high']:.3f} to {-behind['low']:.3f})",
-        f"per cell and network it still has {few:.3f}.",
+        f"with at most five open gates per cell it has {few:.3f}.",
     ):
         assert sentence in readme
     # `python book/_static/summary.py` draws it anew
