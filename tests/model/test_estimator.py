@@ -68,10 +68,10 @@ def test_the_prediction_uses_exactly_the_gates_of_its_networks(data, fitted):
 @pytest.mark.parametrize("settings", [{}, {"gating": "global", "predictor": "linear"}], ids=str)
 def test_what_no_gate_let_through_changes_nothing(data, limit, settings):
     X, y = data
-    model = small(**limit, **settings).fit(X, y)
+    model = small(**limit, **settings, n_steps=200).fit(X, y)  # a price closes gates late
     assert model.network_.n_models == 1
     gates = model.gates(X)
-    assert (gates == 0).any() or "lam" in limit
+    assert (gates == 0).any()
     other = np.where(gates > 0, X, np.random.default_rng(0).normal(0, 100, X.shape))
     with torch.no_grad():
         logits = model.network_.predict_gated(torch.tensor(other * gates)[None]).mean(dim=0)
@@ -124,7 +124,7 @@ def test_auto_takes_one_of_the_budgets(data, Model):
 def test_the_temperature_calibrates_probabilities_of_new_rows(max_open):
     X, y = make_classification(2000, 8, n_informative=4, class_sep=0.7, random_state=0)
     y[::10] = 1 - y[::10]
-    # Trained to be too sure: without weight decay and for long.
+    # Twelve regularisations are nearly calibrated by themselves: the temperature must not harm.
     model = LSPINClassifier(max_open, n_members=8, n_steps=150, random_state=0)
     model.fit(X[:400], y[:400])
     proba = model.predict_proba(X[400:])
