@@ -27,7 +27,7 @@ from lspin.evaluate.cross_validation import fit_grouped, in_processes, open_gate
 from lspin.evaluate.rivals import Contender
 from lspin.evaluate.scores import expected_calibration_error, score
 from lspin.model.cache import fingerprint, recorded
-from lspin.model.recipe import DENSE, ONE_MASK
+from lspin.model.recipe import DENSE, ONE_MASK, READER, READERS
 from lspin.model.selection import of_every_class
 
 OUTER_FOLDS = 5
@@ -315,7 +315,7 @@ def _key(model: Contender, *data: Any) -> str:
         INNER_FOLDS,
         name,
         parameters,
-        (DENSE, ONE_MASK) if name == "LSPINClassifier" else None,
+        (DENSE, READER, READERS, ONE_MASK) if name == "LSPINClassifier" else None,
         model.space,
         packages=("numpy", "scikit-learn", *libraries.get(name, [])),
     )

@@ -95,8 +95,9 @@ def gated_models(random_state: int | None = 0) -> dict[str, Contender]:
     Returns
     -------
     dict of str to Contender
-        "LSPIN"; "LSPIN, 5 gates" and so on, for each of `LIMITS`; with `FEW` gates also "STG",
-        whose gates are the same for all cells, and "LLSPIN", whose predictor is linear.
+        "LSPIN"; "LSPIN, 5 gates" and so on, for each of `LIMITS`; with `FEW` gates also those
+        of gating networks, "LLSPIN", which puts linear predictors behind these, and "STG", whose
+        gates are the same for all cells.
 
     Examples
     --------
@@ -111,11 +112,14 @@ def gated_models(random_state: int | None = 0) -> dict[str, Contender]:
         models[f"LSPIN, {limit} gates"] = Contender(
             clone(free).set_params(max_open=limit),
             nothing,
-            f"local gates, at most {limit} open, then small networks",
+            f"gates closed one at a time until {limit} are open, then small networks",
         )
-    few = clone(free).set_params(max_open=FEW)
+    few = clone(free).set_params(max_open=FEW, gating="local")
+    models[f"gating network, {FEW} gates"] = Contender(
+        few, nothing, f"gating networks that open {FEW} gates, then small networks"
+    )
     models[f"LLSPIN, {FEW} gates"] = Contender(
-        clone(few).set_params(predictor="linear"), nothing, "local gates, then linear predictors"
+        clone(few).set_params(predictor="linear"), nothing, "the same, then linear predictors"
     )
     models[f"STG, {FEW} gates"] = Contender(
         clone(few).set_params(gating="global"),

@@ -121,7 +121,7 @@ def gated(train: Problem, test: Problem, random_state: int, gating: str = "local
         Samples to fit and to answer about.
     random_state : int
         Seeds the model.
-    gating : {"local", "global"}
+    gating : {"closing", "local", "global"}
         As in `lspin.LSPINClassifier`.
 
     Returns
@@ -226,7 +226,8 @@ def boosting(train: Problem, test: Problem, random_state: int) -> Answer:
 
 
 METHODS: dict[str, Callable[[Problem, Problem, int], Answer]] = {
-    "LSPIN": gated,
+    "LSPIN": partial(gated, gating="closing"),
+    "gating network": partial(gated, gating="local"),
     "STG": partial(gated, gating="global"),
     "L1": l1,
     "boosting + TreeSHAP": boosting,

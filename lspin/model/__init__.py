@@ -2,8 +2,9 @@
 
 ``gates`` are pure functions; ``network`` is a pack of models that are trained side by side;
 ``recipe`` holds every setting of a training, and ``training`` is its one loop; ``distillation``
-lets networks that see everything teach the one model whose gates close; ``estimator`` puts both
-behind scikit-learn's interface, and ``path`` trains and scores them for many limits.
+lets networks that see everything teach the one model whose gates close, and ``closing`` closes
+them; ``estimator`` puts all of it behind scikit-learn's interface, and ``path`` trains and scores
+it for many limits.
 ``splits`` draws the rows of each network, ``selection`` counts gates and picks a limit,
 ``cache`` records what takes long, and ``threads`` keeps packs from waiting for each other.
 """
@@ -11,10 +12,12 @@ behind scikit-learn's interface, and ``path`` trains and scores them for many li
 from __future__ import annotations
 
 from lspin.model.cache import REVISION, fingerprint, recorded
+from lspin.model.closing import ClosingLSPIN, close_in_turn, distance
 from lspin.model.distillation import (
     Lesson,
     all_outputs,
     fit_one_mask,
+    fit_reader,
     fit_temperature,
     left_out,
     lesson,
@@ -32,6 +35,8 @@ from lspin.model.recipe import (
     ONE_MASK,
     ONE_MASK_OF_VALUES,
     PREDICTORS,
+    READER,
+    READERS,
     REGULARISATIONS,
     Recipe,
     Regularisation,
@@ -63,6 +68,8 @@ __all__ = [
     "GATINGS",
     "ONE_MASK",
     "ONE_MASK_OF_VALUES",
+    "READER",
+    "READERS",
     "PACK_SIZE",
     "PREDICTORS",
     "REGULARISATIONS",
@@ -70,6 +77,7 @@ __all__ = [
     "SIGMA",
     "LSPINClassifier",
     "LSPINRegressor",
+    "ClosingLSPIN",
     "Lesson",
     "LimitPath",
     "Member",
@@ -83,12 +91,15 @@ __all__ = [
     "check_device",
     "check_groups",
     "classification_loss",
+    "close_in_turn",
     "count_open",
+    "distance",
     "draw_members",
     "fingerprint",
     "fit_members",
     "fit_one_mask",
     "fit_pack",
+    "fit_reader",
     "fit_temperature",
     "gate_values",
     "left_out",

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import joblib
 from joblib import Memory
 
-REVISION = 2
+REVISION = 3
 """Raised with every change of the code after which the same recipe, rows and seeds give other
 networks, other scores or other choices; what was recorded before is then not used any more."""
 

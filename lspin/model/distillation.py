@@ -1,9 +1,10 @@
-"""From networks that see everything to one model with one mask: what they teach it, and by what."""
+"""From networks that see everything to one model that sees few measurements of a cell."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -14,9 +15,9 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from lspin.model.network import PackedLSPIN
-from lspin.model.recipe import BEHIND_THE_MASK, Recipe
+from lspin.model.recipe import BEHIND_THE_MASK, READERS, Recipe
 from lspin.model.threads import one_torch_thread, own_torch_state
-from lspin.model.training import Member, Task, fit_pack
+from lspin.model.training import Member, Task, fit_members, fit_pack
 
 N_MIXTURES = 30_000
 """Mixtures of cells that the dense networks are asked about. Where cells are few, a mask learned
@@ -49,12 +50,17 @@ class Lesson(NamedTuple):
         Weight of each row in the loss; a mixture has that of its first cell.
     n_cells : int
         n.
+    dense : PackedLSPIN
+        These networks.
+    temperature : float
+        What their logits were divided by.
 
     Examples
     --------
     >>> import torch
-    >>> from lspin.model import Lesson
-    >>> taught = Lesson(torch.zeros(5, 2), torch.zeros(5, 1), torch.ones(5), n_cells=2)
+    >>> from lspin.model import Lesson, PackedLSPIN
+    >>> dense = PackedLSPIN(n_features=2, n_outputs=1, seeds=[0])
+    >>> taught = Lesson(torch.zeros(5, 2), torch.zeros(5, 1), torch.ones(5), 2, dense)
     >>> taught.rows().tolist()
     [0, 1, 2, 3, 4]
     """
@@ -63,6 +69,8 @@ class Lesson(NamedTuple):
     target: Tensor
     weight: Tensor
     n_cells: int
+    dense: PackedLSPIN
+    temperature: float = 1.0
 
     def rows(self) -> np.ndarray:
         """Return the rows to train on: cells about as often as mixtures, if there are any."""
@@ -241,7 +249,7 @@ def lesson(
     mixed = torch.as_tensor(drawn, dtype=x.dtype, device=x.device)
     held, said = left_out(all_outputs(dense, x).cpu(), members).to(x), mean_output(dense, mixed)
     known = held.isnan()
-    trust, weight_of_mixtures = 0.0, 1.0
+    temperature, trust, weight_of_mixtures = 1.0, 0.0, 1.0
     if task == "classification":
         temperature = fit_temperature(held.cpu(), target.argmax(dim=1).cpu())
         held, said = (held / temperature).softmax(dim=1), (said / temperature).softmax(dim=1)
@@ -251,7 +259,8 @@ def lesson(
         weight_of_mixtures = 1 - trust
     target = torch.where(known, target, torch.lerp(held, target, trust))
     weight = torch.cat([weight, weight_of_mixtures * weight[first]])
-    return Lesson(torch.cat([x, mixed]), torch.cat([target, said]), weight, n_cells=len(x))
+    rows, said = torch.cat([x, mixed]), torch.cat([target, said])
+    return Lesson(rows, said, weight, len(x), dense, temperature)
 
 
 def all_outputs(network: PackedLSPIN, x: Tensor) -> Tensor:
@@ -311,7 +320,7 @@ def _parts(network: PackedLSPIN, x: Tensor) -> Sequence[Tensor]:
 def fit_one_mask(
     taught: Lesson, *, seed: int, task: Task, recipe: Recipe, verbose: int = 0
 ) -> PackedLSPIN:
-    """Train the one model whose gates close.
+    """Train gating networks that agree on one mask, and the predictors behind it.
 
     Parameters
     ----------
@@ -330,9 +339,10 @@ def fit_one_mask(
     --------
     >>> from dataclasses import replace
     >>> import torch
-    >>> from lspin.model import ONE_MASK, Lesson, fit_one_mask
+    >>> from lspin.model import ONE_MASK, Lesson, PackedLSPIN, fit_one_mask
     >>> x, target = torch.randn(50, 4), torch.eye(2).repeat(25, 1)
-    >>> taught = Lesson(x, target, weight=torch.ones(50), n_cells=50)
+    >>> dense = PackedLSPIN(n_features=4, n_outputs=2, seeds=[0])
+    >>> taught = Lesson(x, target, weight=torch.ones(50), n_cells=50, dense=dense)
     >>> recipe = replace(ONE_MASK, max_open=2, n_steps=10)
     >>> network = fit_one_mask(taught, seed=0, task="classification", recipe=recipe)
     >>> int((network(x)[1] > -0.5).sum(dim=2).max())
@@ -346,6 +356,63 @@ def fit_one_mask(
         [member],
         task=task,
         recipe=recipe.for_rows(taught.n_cells),
+        weight=taught.weight,
+        verbose=verbose,
+    )
+
+
+@one_torch_thread()
+@own_torch_state()
+def fit_reader(
+    taught: Lesson, *, seed: int, task: Task, recipe: Recipe, verbose: int = 0
+) -> PackedLSPIN:
+    """Train predictors that do with whatever few measurements they are given.
+
+    Each row is seen through a mask drawn at random, of any size, so that a predictor learns what
+    is to be expected given what it sees ([1]_), and nothing from the mask itself.
+
+    Parameters
+    ----------
+    taught : Lesson
+    seed : int
+        Seeds the predictors.
+    task, recipe, verbose
+        As in `fit_pack`; a limit in the recipe is not used.
+
+    Returns
+    -------
+    PackedLSPIN
+        The predictors of `READERS`, one a model.
+
+    References
+    ----------
+    .. [1] Covert, Lundberg, Lee. "Explaining by Removing: A Unified Framework for Model
+           Explanation". JMLR 22(209), 2021. Section 8.2.
+
+    Examples
+    --------
+    >>> from dataclasses import replace
+    >>> import torch
+    >>> from lspin.model import READER, Lesson, PackedLSPIN, fit_reader
+    >>> x, target = torch.randn(50, 4), torch.eye(2).repeat(25, 1)
+    >>> dense = PackedLSPIN(n_features=4, n_outputs=2, seeds=[0])
+    >>> taught = Lesson(x, target, weight=torch.ones(50), n_cells=50, dense=dense)
+    >>> recipe = replace(READER, n_steps=10)
+    >>> fit_reader(taught, seed=0, task="classification", recipe=recipe).n_models
+    12
+    """
+    rows, nothing = taught.rows(), np.empty(0, dtype=int)
+    seeds = np.random.SeedSequence(seed).generate_state(len(READERS))
+    members = [
+        Member(rows, nothing, int(own), (habit,)) for own, habit in zip(seeds, READERS, strict=True)
+    ]
+    return fit_members(
+        taught.x,
+        taught.target,
+        members,
+        task=task,
+        # As many passes over the cells as the recipe says: mixtures come on top.
+        recipe=replace(recipe.for_rows(taught.n_cells), lam=0.0, max_open=None),
         weight=taught.weight,
         verbose=verbose,
     )

@@ -18,10 +18,12 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 from torch.nn import functional as F
 
+from lspin.model.closing import ClosingLSPIN
 from lspin.model.distillation import (
     Lesson,
     all_outputs,
     fit_one_mask,
+    fit_reader,
     fit_temperature,
     left_out,
     lesson,
@@ -33,6 +35,7 @@ from lspin.model.recipe import (
     DENSE,
     ONE_MASK,
     ONE_MASK_OF_VALUES,
+    READER,
     REGULARISATIONS,
     Recipe,
     whole_number,
@@ -53,8 +56,9 @@ FLOATS = (np.float64, np.float32)
 ELEMENTS_PER_CALL = 2**22
 """Numbers (networks x rows x features) sent through at once at inference; bounds memory."""
 
-ROWS_OF_IMPORTANCE = 4096
-"""Training rows, at most, by which it is counted how often each gate opens."""
+MAX_ROWS = 1024
+"""Training rows, at most, by which a sparse model is calibrated, and by which it is counted how
+often each gate opens."""
 
 
 @dataclass(frozen=True)
@@ -106,21 +110,21 @@ class Plan:
             **self.training,
         )
 
-    def lesson(self) -> Lesson:
-        """Train the networks that see everything, and let them say what they expect."""
-        return lesson(
-            self.dense(), members=self.members, task=self.task, seed=self.seed, **self.training
-        )
+    def lesson(self, dense: PackedLSPIN) -> Lesson:
+        """Let the networks that see everything say what they expect."""
+        return lesson(dense, members=self.members, task=self.task, seed=self.seed, **self.training)
 
-    def one_mask(self, taught: Lesson, verbose: int = 0) -> PackedLSPIN:
-        """Train the model with one mask."""
-        return fit_one_mask(
-            taught, seed=self.seed, task=self.task, recipe=self.mask_recipe, verbose=verbose
-        )
+    def behind_masks(self, taught: Lesson, verbose: int = 0) -> PackedLSPIN:
+        """Train what predicts from few measurements, and the gating networks if there are any."""
+        fit = fit_reader if self.mask_recipe.gating == "closing" else fit_one_mask
+        return fit(taught, seed=self.seed, task=self.task, recipe=self.mask_recipe, verbose=verbose)
 
-    def train(self, verbose: int = 0) -> PackedLSPIN:
-        """Train what the limit asks for."""
-        return self.one_mask(self.lesson(), verbose) if self.is_sparse else self.dense(verbose)
+    def sparse(self, taught: Lesson, network: PackedLSPIN) -> PackedLSPIN | ClosingLSPIN:
+        """Put together the model that the limit asks for; `network` is from `behind_masks`."""
+        if self.mask_recipe.gating != "closing":
+            return network
+        dense, temperature = taught.dense, taught.temperature
+        return ClosingLSPIN(dense, temperature, network, self.mask_recipe, self.task).eval()
 
 
 class _BaseLSPIN(BaseEstimator):
@@ -163,19 +167,25 @@ class _BaseLSPIN(BaseEstimator):
         """Put the parameters into the recipes of the dense networks and of the one mask."""
         both = {name: getattr(self, name) for name in ("gating", "predictor", "n_steps")}
         limits = {"lam": self.lam, "max_open": None if self.max_open == "auto" else self.max_open}
+        is_closing = self.gating == "closing"
         made = []
         for name, shipped, own in (
-            ("recipe", DENSE, both),
-            ("mask_recipe", self._one_mask, both | limits),
+            ("recipe", DENSE, both | ({"gating": "local"} if is_closing else {})),
+            ("mask_recipe", READER if is_closing else self._one_mask, both | limits),
         ):
             base = shipped if getattr(self, name) is None else getattr(self, name)
             if not isinstance(base, Recipe):
                 raise ValueError(f"{name} must be a Recipe or None, got {base!r}.")
-            for field in both | limits:
+            for field in ("predictor", "n_steps", *limits):
                 if getattr(base, field) != getattr(shipped, field):
                     raise ValueError(
                         f"Give {field} to {type(self).__name__} itself, not to its {name}."
                     )
+            if base.gating != shipped.gating:
+                raise ValueError(
+                    f"The {name} is one for gating={base.gating!r}, not {shipped.gating!r}: give "
+                    f"gating to {type(self).__name__} itself, and vary a recipe made for it."
+                )
             made.append(replace(base, **own))
         if self.max_open == "auto" and self.lam:
             raise ValueError(f"Give lam={self.lam!r} or max_open='auto', not both.")
@@ -202,20 +212,34 @@ class _BaseLSPIN(BaseEstimator):
         )
 
     @one_torch_thread()
-    def _adopt(self, network: PackedLSPIN, plan: Plan) -> None:
-        """Become the fitted model of these networks."""
+    def _adopt(
+        self, network: PackedLSPIN | ClosingLSPIN, plan: Plan, taught: Lesson | None = None
+    ) -> None:
+        """Become the fitted model of these networks; `taught` is what they learned, if sparse."""
         for name, value in plan.meaning.items():
             setattr(self, name, value)
         self.max_open_ = plan.mask_recipe.max_open
         # Predict in float64, so that a cell's answer does not depend on the cells beside it.
         self.network_ = network.double()
 
-    @one_torch_thread()
-    def _count_open(self, plan: Plan) -> None:
+    def _on_training_rows(
+        self, plan: Plan, taught: Lesson | None
+    ) -> tuple[np.ndarray, torch.Tensor, torch.Tensor]:
+        """Return some training rows, and what the model says of them: outputs and gates.
+
+        Their gates close with regard to what networks said that had left the row out.
+        """
+        rows = np.arange(0, len(plan.X), max(1, -(-len(plan.X) // MAX_ROWS)))
+        expected = None
+        if isinstance(self.network_, ClosingLSPIN) and taught is not None:
+            expected = taught.target[rows]
+        outputs, gates = zip(*self._outputs(plan.X[rows], expected), strict=True)
+        return rows, torch.cat(outputs), torch.cat(gates)
+
+    def _count_open(self, plan: Plan, taught: Lesson | None) -> None:
         """Count how often each gate opens; not a part of `_adopt`, because a path needs it not."""
-        some = plan.X[:: -(-len(plan.X) // ROWS_OF_IMPORTANCE)]
-        opened = [(gates > 0).double() for _, gates in self._outputs(some)]
-        self.feature_importances_ = torch.cat(opened).mean(dim=0).numpy()
+        _, _, gates = self._on_training_rows(plan, taught)
+        self.feature_importances_ = (gates > 0).double().mean(dim=0).numpy()
 
     @own_torch_state()
     def fit(self, X: ArrayLike, y: ArrayLike, groups: ArrayLike | None = None) -> Self:
@@ -247,8 +271,14 @@ class _BaseLSPIN(BaseEstimator):
         if self.max_open == "auto":
             best = fitted._best_max_open(plan, y, groups, rng)
             plan = replace(plan, mask_recipe=replace(plan.mask_recipe, max_open=best))
-        fitted._adopt(plan.train(self.verbose), plan)
-        fitted._count_open(plan)
+        dense = plan.dense(self.verbose)
+        if plan.is_sparse:
+            taught = plan.lesson(dense)
+            network = plan.sparse(taught, plan.behind_masks(taught, self.verbose))
+        else:
+            network, taught = dense, None
+        fitted._adopt(network, plan, taught)
+        fitted._count_open(plan, taught)
         self.__dict__.update(fitted.__dict__)
         return self
 
@@ -270,8 +300,13 @@ class _BaseLSPIN(BaseEstimator):
         check_is_fitted(self)
         return validate_data(self, X, reset=False, dtype=FLOATS)
 
-    def _outputs(self, X: np.ndarray) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-        """Yield mean outputs (m, c) and mean gates (m, d), some rows at a time."""
+    def _outputs(
+        self, X: np.ndarray, expected: torch.Tensor | None = None
+    ) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+        """Yield mean outputs (m, c) and mean gates (m, d), some rows at a time.
+
+        `expected` is for a `ClosingLSPIN`: what to close gates by.
+        """
         network = self.network_
         n_gating = network.n_models * network.recipe.n_gating
         n_predicting = network.n_models * network.n_predictors
@@ -280,8 +315,9 @@ class _BaseLSPIN(BaseEstimator):
         for start in range(0, len(X), size):
             rows = X[start : start + size]
             x = torch.tensor(rows, dtype=torch.float64, device=self.device)
+            known = () if expected is None else (expected[start : start + size].to(x),)
             with one_torch_thread(), own_torch_state(), torch.no_grad():
-                output, mu = network(x)
+                output, mu = network(x, *known)
                 output, gates = output.mean(dim=0), gate_values(mu).mean(dim=0)
             yield output.cpu(), gates.cpu()
 
@@ -306,8 +342,10 @@ class LSPINClassifier(ClassifierMixin, _BaseLSPIN):
 
     First it trains networks that see every feature and differ in how strongly they are
     regularised; without a limit their mean is the model. Where gates have to close, these networks
-    then teach one model with a single mask, so that what `gates` returns above 0 is all
-    that the prediction of a cell used.
+    teach predictors that do with few measurements, and the gates of a cell are closed one at a
+    time, always the one that its prediction needs least. What `gates` returns above 0 is all that
+    the prediction of a cell used; which gates these are was decided by networks that saw the whole
+    cell.
 
     Parameters
     ----------
@@ -316,20 +354,23 @@ class LSPINClassifier(ClassifierMixin, _BaseLSPIN):
         the smallest of `BUDGETS` whose macro F1 is within one standard error of the best, on
         donor-grouped folds of the training rows (`lspin_path`).
     lam : float, >= 0
-        Instead of `max_open`: the price of an open gate, as in [1]_; larger closes more gates.
+        Instead of `max_open`: the price of an open gate; larger closes more. With "closing" a gate
+        stays open if it saves `lam` / d of cross-entropy, otherwise as in [1]_.
     n_members : int, >= 1
         Networks that see every feature. Each keeps another eighth of the training rows
         to choose its best step on; logits are averaged.
-    gating : {"local", "global"}
-        How a gate depends on the cell: by a network, or not at all ("STG").
+    gating : {"closing", "local", "global"}
+        Where gates have to close, how: one at a time for each cell (`close_in_turn`); by gating
+        networks that are trained together with the predictors, as in [1]_; or by gates that are
+        the same for all cells ("STG").
     predictor : {"mlp", "linear"}
         What reads the gated features; "linear" is the locally linear "LLSPIN".
     n_steps : int, optional
         Optimisation steps of each training; by default enough for the number of rows, see
         `Recipe`.
     recipe, mask_recipe : Recipe, optional
-        Every other setting of the two trainings, for experiments; `DENSE` and `ONE_MASK` by
-        default.
+        Every other setting of the two trainings, for experiments; by default `DENSE`, and `READER`
+        or, where there are gating networks, `ONE_MASK`.
     class_weight : None, "balanced" or dict
         Weights of the classes in the loss, as everywhere in scikit-learn.
     device : str
@@ -348,7 +389,7 @@ class LSPINClassifier(ClassifierMixin, _BaseLSPIN):
     temperature_ : float
         What logits were divided by so that the probabilities are calibrated ([2]_), found on
         rows whose own label was not learned from.
-    network_ : PackedLSPIN
+    network_ : PackedLSPIN or ClosingLSPIN
         The trained networks.
     feature_importances_ : ndarray, shape (d,)
         How often a gate opens, from 0 to 1: the share of training rows.
@@ -390,7 +431,7 @@ class LSPINClassifier(ClassifierMixin, _BaseLSPIN):
         max_open: int | str | None = None,
         lam: float = 0.0,
         n_members: int = len(REGULARISATIONS),
-        gating: str = DENSE.gating,
+        gating: str = READER.gating,
         predictor: str = DENSE.predictor,
         n_steps: int | None = None,
         recipe: Recipe | None = None,
@@ -442,23 +483,26 @@ class LSPINClassifier(ClassifierMixin, _BaseLSPIN):
         return features, target, training, {"classes_": classes}
 
     @one_torch_thread()
-    def _adopt(self, network: PackedLSPIN, plan: Plan) -> None:
-        super()._adopt(network, plan)
-        self.temperature_ = self._fit_temperature(plan)
+    def _adopt(
+        self, network: PackedLSPIN | ClosingLSPIN, plan: Plan, taught: Lesson | None = None
+    ) -> None:
+        super()._adopt(network, plan, taught)
+        self.temperature_ = self._fit_temperature(plan, taught)
         self.network_.divide_outputs(self.temperature_)
 
-    def _fit_temperature(self, plan: Plan) -> float:
+    def _fit_temperature(self, plan: Plan, taught: Lesson | None) -> float:
         """Calibrate on rows whose own label was not learned from."""
-        x = torch.tensor(plan.X, dtype=torch.float64, device=self.device)
-        logits = all_outputs(self.network_, x).cpu()
-        if plan.is_sparse:  # it learned what was said of a row by networks that left it out
-            is_out = np.zeros(len(x), dtype=bool)
-            for member in plan.members:
-                is_out[np.setdiff1d(member.valid, member.train)] = True
-            held = logits.mean(dim=0).masked_fill(torch.as_tensor(~is_out)[:, None], torch.nan)
-        else:
-            held = left_out(logits, plan.members)
-        return fit_temperature(held, torch.as_tensor(plan.target, device="cpu"))
+        if isinstance(self.network_, PackedLSPIN) and taught is None:
+            x = torch.tensor(plan.X, dtype=torch.float64, device=self.device)
+            logits = left_out(all_outputs(self.network_, x).cpu(), plan.members)
+            return fit_temperature(logits, torch.as_tensor(plan.target, device="cpu"))
+        # A sparse model learned what was said of a row by networks that left it out, if any did.
+        rows, logits, _ = self._on_training_rows(plan, taught)
+        is_out = np.zeros(len(plan.X), dtype=bool)
+        for member in plan.members:
+            is_out[np.setdiff1d(member.valid, member.train)] = True
+        truth = torch.as_tensor(plan.target[rows], device="cpu")
+        return fit_temperature(logits[is_out[rows]], truth[is_out[rows]])
 
     def predict_proba(self, X: ArrayLike) -> np.ndarray:
         """Class probabilities of the averaged logits of all predictors, calibrated.

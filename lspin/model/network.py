@@ -130,14 +130,16 @@ class PackedLSPIN(nn.Module):
         self.generators = [torch.Generator().manual_seed(int(seed)) for seed in seeds]
         gate_hidden = recipe.gate_hidden if recipe.gating == "local" else ()
         hidden = recipe.predictor_hidden if recipe.predictor == "mlp" else ()
-        self.gate_layers = self._stack(
-            (n_features, *gate_hidden, n_features), recipe.gate_gain, recipe.n_gating
-        )
+        self.gate_layers = nn.ModuleList()
+        if recipe.gating != "closing":
+            gates = (n_features, *gate_hidden, n_features)
+            self.gate_layers = self._stack(gates, recipe.gate_gain, recipe.n_gating)
         self.predictor_layers = self._stack(
             (n_features, *hidden, n_outputs), recipe.predictor_gain, n_predictors
         )
         # All gates start fully open (mu + 0.5 = 1): features are dropped, never discovered.
-        nn.init.constant_(self.gate_bias, 0.5)
+        for bias in self.gate_biases():
+            nn.init.constant_(bias, 0.5)
         if recipe.gating == "global":  # the same for all cells
             weight = self.gate_layers[-1].get_parameter("weight")
             nn.init.zeros_(weight).requires_grad_(False)
@@ -157,7 +159,7 @@ class PackedLSPIN(nn.Module):
         seeds = [0] * sum(p.n_models for p in packs)
         pack = cls(first.n_features, first.n_outputs, seeds, first.recipe, first.n_predictors)
         states = [p.state_dict() for p in packs]
-        pack = pack.to(first.gate_bias)
+        pack = pack.to(first.predictor_layers[-1].get_parameter("bias"))
         pack.load_state_dict({name: torch.cat([s[name] for s in states]) for name in states[0]})
         return pack.eval()
 
@@ -166,15 +168,15 @@ class PackedLSPIN(nn.Module):
         """K, the number of models in the pack."""
         return len(self.generators)
 
-    @property
-    def gate_bias(self) -> nn.Parameter:
-        """Biases of the gating networks' last layer, shape (K G, 1, d)."""
-        return self.gate_layers[-1].get_parameter("bias")
+    def gate_biases(self) -> list[nn.Parameter]:
+        """Biases of the gating networks' last layer, shape (K G, 1, d), if there are any."""
+        return [layer.get_parameter("bias") for layer in self.gate_layers[-1:]]
 
     @torch.no_grad()
     def cap_gate_bias(self) -> None:
         """Keep the bias of every gate at or below `Recipe.max_bias`."""
-        self.gate_bias.clamp_(max=self.recipe.max_bias)
+        for bias in self.gate_biases():
+            bias.clamp_(max=self.recipe.max_bias)
 
     def gate_locations(self, x: Tensor) -> Tensor:
         """Return mu, shape (K, n, d), for cells `x`, shape (K, n, d), within the budget if any."""
@@ -185,6 +187,8 @@ class PackedLSPIN(nn.Module):
         return gates - self._excess(gates, self.recipe.max_open) - 0.5
 
     def _free_locations(self, x: Tensor) -> Tensor:
+        if not self.gate_layers:
+            return torch.full_like(x, 0.5)
         return self._each(self.gate_layers, x).unflatten(0, (len(x), -1)).mean(1)
 
     def predict_gated(self, gated: Tensor) -> Tensor:
@@ -233,11 +237,12 @@ class PackedLSPIN(nn.Module):
         if stage is None:
             mu = self.gate_locations(x)
             return self.predict_gated(x * gate_values(mu)), mu
-        mu = self._free_locations(x)
-        noise = self._noise(mu)
-        if stage.n_open is not None:
-            mu = mu - self._excess(mu + 0.5 + stage.sigma * noise, stage.n_open)
-        gates = sample_gates(mu, noise, stage.sigma)
+        gates = mu = self._free_locations(x)
+        if stage.any_mask < 1:
+            noise = self._noise(mu)
+            if stage.n_open is not None:
+                mu = mu - self._excess(mu + 0.5 + stage.sigma * noise, stage.n_open)
+            gates = sample_gates(mu, noise, stage.sigma)
         if stage.any_mask > 0:
             gates = self._any_mask(gates, stage.any_mask)
         gated = x * gates

@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from copy import deepcopy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -21,7 +21,7 @@ from tqdm import tqdm
 
 from lspin.data.tables import aligned
 from lspin.model.cache import fingerprint, recorded
-from lspin.model.distillation import Lesson
+from lspin.model.closing import ClosingLSPIN
 from lspin.model.network import PackedLSPIN
 from lspin.model.selection import count_open, of_every_class, one_standard_error
 from lspin.model.splits import check_groups, shuffled_folds
@@ -29,7 +29,7 @@ from lspin.model.threads import n_workers, own_torch_state
 from lspin.model.training import Task
 
 if TYPE_CHECKING:
-    from lspin.model.estimator import LSPINClassifier, LSPINRegressor
+    from lspin.model.estimator import LSPINClassifier, LSPINRegressor, Plan
 
 BUDGETS = (1, 2, 3, 5, 8, 12, 20, None)
 """Open gates of a path, from a single measurement to no limit."""
@@ -181,18 +181,19 @@ def lspin_path(
     folds = _cut(y, donors, max(n_splits, n_folds), rng, model.task)[:n_folds]
 
     bar = tqdm(desc="path", total=n_folds * (1 + len(values)), disable=not verbose)
-    run = Parallel(n_jobs=n_workers(), prefer="threads", return_as="generator")
+    run = Parallel(n_jobs=n_workers(), prefer="threads")
     done = recorded(memory)
     scores, rows, gates = [], [], []
     for k, (train, test) in enumerate(folds):
         fold = _Fold(models, inputs, X, y, donors, train, test, rng)
-        taught = done(fold.key(), fold.plans[0].lesson)
+        fold.learn(done)
         bar.update()
-        tasks = (
-            delayed(done)(fold.key(i), partial(fold.train, i, taught)) for i in range(len(values))
-        )
-        for i, network in enumerate(run(tasks)):
-            row, found = fold.score(i, network)
+        keys = [fold.mask_key(i) for i in range(len(values))]
+        tasks = {key: partial(fold.behind_masks, i) for i, key in enumerate(keys)}
+        trained = run(delayed(done)(*task) for task in tasks.items())
+        networks = dict(zip(tasks, trained, strict=True))  # one may serve several limits
+        for i, key in enumerate(keys):
+            row, found = fold.score(i, networks[key])
             at = math.inf if values[i] is None else values[i]
             scores.append({"fold": k, limit: at, **row})
             gates.append(found)
@@ -227,6 +228,7 @@ class _Fold:
             inputs = clone(inputs)
             Z, self.Z_test = inputs.fit_transform(Z, y[train]), inputs.transform(self.Z_test)
         self.models, self.y, self.test = [clone(model) for model in models], y, test
+        self.closing: ClosingLSPIN | None = None
         groups = None if donors is None else donors[train]
         # All draw the same numbers, so that only the limit differs; the stream moves on once.
         state = rng.get_state()
@@ -235,27 +237,53 @@ class _Fold:
             rng.set_state(state)
             self.plans.append(model._plan(Z, y[train], groups, rng))
 
-    def key(self, i: int | None = None) -> str:
+    def key(self, *more: Any) -> str:
         """Return a text that stands for all that a training depends on."""
-        plan = self.plans[i or 0]
+        plan = self.plans[0]
         # Tensors have no hash that is the same for equal ones.
         weight = plan.training.get("weight")
         arrays = (plan.X, plan.target, None if weight is None else weight.cpu().numpy())
-        mask = None if i is None else (plan.mask_recipe, plan.seed)
         device = str(self.models[0].device)
-        return fingerprint(*arrays, plan.task, device, plan.recipe, plan.members, mask)
+        return fingerprint(*arrays, plan.task, device, plan.recipe, plan.members, more)
 
-    def train(self, i: int, taught: Lesson) -> PackedLSPIN:
+    def learn(self, done: Callable) -> None:
+        """Train the networks that see everything, and let them teach if any limit closes gates."""
+        plan = self.plans[0]
+        self.dense = done(self.key(), plan.dense)
+        if any(plan.is_sparse for plan in self.plans):
+            self.taught = done(self.key("lesson", plan.seed), partial(plan.lesson, self.dense))
+
+    def mask_key(self, i: int) -> str:
+        """Return the same for limits that one training serves."""
         plan = self.plans[i]
-        return plan.one_mask(taught) if plan.is_sparse else plan.dense()
+        if not plan.is_sparse:
+            return self.key("no limit")
+        recipe = plan.mask_recipe
+        if recipe.gating == "closing":
+            recipe = replace(recipe, lam=0.0, max_open=None)
+        return self.key(recipe, plan.seed)
+
+    def behind_masks(self, i: int) -> PackedLSPIN:
+        plan = self.plans[i]
+        return plan.behind_masks(self.taught) if plan.is_sparse else self.dense
 
     def score(self, i: int, network: PackedLSPIN) -> tuple[dict[str, float], np.ndarray]:
         """Return the scores, and the gates (m, d), of the held-out cells."""
-        fitted = self.models[i]
-        fitted._adopt(deepcopy(network), self.plans[i])
+        fitted, plan = self.models[i], self.plans[i]
+        fitted._adopt(self._model(plan, network), plan, self.taught if plan.is_sparse else None)
         gates = fitted.gates(self.Z_test)
         row = _score(fitted, self.Z_test, self.y[self.test], np.unique(self.y))
         return {**row, "open_gates": count_open(gates)}, gates
+
+    def _model(self, plan: Plan, network: PackedLSPIN) -> PackedLSPIN | ClosingLSPIN:
+        if not plan.is_sparse:
+            return deepcopy(network)
+        if self.closing is not None:  # which knows in which order gates close
+            return self.closing.limited(plan.mask_recipe)
+        model = deepcopy(plan.sparse(self.taught, network))
+        if isinstance(model, ClosingLSPIN):
+            self.closing = model
+        return model
 
 
 def _cut(

@@ -15,7 +15,7 @@ _SHARES = ("ramp", "budget_ramp", "min_noise", "mask_ramp")
 _POSITIVE = ("learning_rate", "sigma", "max_bias", "gate_gain", "predictor_gain")
 _WIDTHS = ("gate_hidden", "predictor_hidden")
 
-GATINGS = ("local", "global")
+GATINGS = ("closing", "local", "global")
 PREDICTORS = ("mlp", "linear")
 
 MAX_LAM = 1e6
@@ -144,7 +144,8 @@ class Stage(NamedTuple):
 class Recipe:
     """Every setting of a training; the same for all networks of a pack.
 
-    Two are shipped: `DENSE` and `ONE_MASK`. Vary one with `dataclasses.replace`, and give it to
+    `DENSE` is of the networks that see everything; `READER`, `ONE_MASK` and `ONE_MASK_OF_VALUES`
+    are of what sees few measurements. Vary one with `dataclasses.replace`, and give it to
     an estimator as ``recipe=`` or ``mask_recipe=``. What an estimator has a parameter for
     (`lam`, `max_open`, `gating`, `predictor`, `n_steps`) is given to the estimator instead.
 
@@ -154,9 +155,9 @@ class Recipe:
         Price: weight of the open-gate penalty.
     max_open : int, optional
         Budget: how many gates of a cell may be open.
-    gating : {"local", "global"}
-        How a gate depends on the cell: by a network, or not at all, which is the global
-        stochastic gates ("STG") of [1]_.
+    gating : {"closing", "local", "global"}
+        How gates depend on the cell: closed one after another (`close_in_turn`), set by a network,
+        or not at all, which is the global stochastic gates ("STG") of [1]_.
     predictor : {"mlp", "linear"}
         What reads the gated features; "linear" is the locally linear variant of [2]_ ("LLSPIN").
     n_steps : int, optional
@@ -310,10 +311,17 @@ class Recipe:
 DENSE = Recipe()
 """Of the networks that see everything: each by itself, many of them, soon trained."""
 
+READER = Recipe(gating="closing", any_mask=1.0, least_any_mask=1.0, min_steps=1000, min_epochs=60)
+"""Of the predictors behind gates that close one at a time: they see random masks only."""
+
+READERS = (Regularisation(weight_decay=0.7, mixup=0.0),) * 12
+"""Of these predictors. What is random in their training would decide between measurements that say
+the same; the mean of a dozen leaves little of that."""
+
 ONE_MASK = Recipe(
     n_gating=16, predictor_hidden=(128, 64), min_steps=1000, min_epochs=40, gate_decay=1.0
 )
-"""Of the one model whose gates close: which few gates serve a cell best is learned late."""
+"""Of gating networks: which few gates serve a cell best is learned late."""
 
 ONE_MASK_OF_VALUES = replace(ONE_MASK, any_mask=0.8, mask_ramp=0.8, min_steps=2000)
 """The same where it predicts values: these are exact, and so is what masks would give away. The

@@ -359,7 +359,7 @@ class _Decay:
     """Weight decay that differs between the networks of a pack."""
 
     def __init__(self, network: PackedLSPIN, habits: Sequence[Regularisation]) -> None:
-        bias = network.gate_bias
+        bias = network.predictor_layers[-1].get_parameter("bias")
         # Whatever torch's default dtype is, in which 0.03 might be another number.
         decays = torch.tensor([h.weight_decay for h in habits], dtype=torch.float64).to(bias)
         of_gates = decays.unflatten(0, (network.n_models, -1)).mean(dim=1)
@@ -428,7 +428,7 @@ class _Best:
     def __init__(self, network: PackedLSPIN) -> None:
         self.state = list(network.state_dict().values())  # the tensors themselves, not copies
         self.kept = [tensor.clone() for tensor in self.state]
-        self.loss = torch.full_like(network.gate_bias[: network.n_models, 0, 0], torch.inf)
+        self.loss = torch.full((network.n_models,), torch.inf).to(self.state[0])
 
     def update(self, loss: Tensor) -> None:
         better = loss < self.loss  # False where the loss is not finite

@@ -23,7 +23,7 @@ from lspin.explain.odd import odd_cells
 from lspin.explain.stability import refits, selection_frequency, stability
 from lspin.model.cache import fingerprint, recorded
 from lspin.model.estimator import LSPINClassifier
-from lspin.model.recipe import DENSE, ONE_MASK
+from lspin.model.recipe import DENSE, ONE_MASK, READER, READERS
 from lspin.model.selection import count_open
 from lspin.studies.records import describe_cells, versions
 
@@ -39,13 +39,14 @@ def examined() -> dict[str, LSPINClassifier]:
     --------
     >>> from lspin.studies import examined
     >>> list(examined())
-    ['5 gates', '8 gates']
+    ['5 gates', '8 gates', '5 gates, network']
     """
-    return {f"{limit} gates": LSPINClassifier(max_open=limit) for limit in (5, 8)}
+    models = {f"{limit} gates": LSPINClassifier(max_open=limit) for limit in (5, 8)}
+    return models | {"5 gates, network": LSPINClassifier(max_open=5, gating="local")}
 
 
 def sealed() -> dict[str, LSPINClassifier]:
-    """Return the same two with gates that are equal for all cells, and so cannot leak.
+    """Return models whose gates are equal for all cells, and so cannot leak.
 
     Returns
     -------
@@ -58,8 +59,8 @@ def sealed() -> dict[str, LSPINClassifier]:
     {'global'}
     """
     return {
-        f"{name}, global": LSPINClassifier(max_open=model.max_open, gating="global")
-        for name, model in examined().items()
+        f"{limit} gates, global": LSPINClassifier(max_open=limit, gating="global")
+        for limit in (5, 8)
     }
 
 
@@ -118,7 +119,7 @@ def evaluate_explanations(
     )
     parts: dict[str, list[pd.DataFrame]] = {}
     for name, model in models.items():
-        key = fingerprint(table, DENSE, ONE_MASK, repr(model), per_class, n_draws)
+        key = fingerprint(table, DENSE, READER, READERS, ONE_MASK, repr(model), per_class, n_draws)
         ask = partial(_cross_examine, cells, model, per_class, n_draws, verbose)
         for table_name, rows in keep(key, ask).items():
             parts.setdefault(table_name, []).append(rows.assign(model=name))

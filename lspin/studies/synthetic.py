@@ -13,7 +13,7 @@ from lspin.evaluate.cross_validation import in_processes
 from lspin.explain.problems import PROBLEMS, SYN_CASES
 from lspin.explain.recovery import METHODS, N_GATES, recovery
 from lspin.model.cache import fingerprint, recorded
-from lspin.model.recipe import DENSE, ONE_MASK, ONE_MASK_OF_VALUES
+from lspin.model.recipe import DENSE, ONE_MASK, ONE_MASK_OF_VALUES, READER, READERS
 from lspin.studies.records import versions
 
 SIZES = {
@@ -62,7 +62,7 @@ def evaluate_synthetic(
     """
     started = time.perf_counter()
     keep = recorded(memory)
-    recipes = (DENSE, ONE_MASK, ONE_MASK_OF_VALUES)
+    recipes = (DENSE, READER, READERS, ONE_MASK, ONE_MASK_OF_VALUES)
     settings = (N_GATES, SIZES, FIRST_SEED, TEST_SEED)
     tasks = [
         delayed(keep)(

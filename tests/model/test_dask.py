@@ -56,7 +56,9 @@ def test_a_killed_worker_changes_nothing_and_recorded_trainings_run_once(cluster
     np.testing.assert_allclose(there.gates, here.gates, atol=1e-9)
 
     after = recorded(tmp_path)
-    assert 3 <= len(before) < len(after) == 15  # a lesson and two models in each of 5 folds
+    assert (
+        3 <= len(before) < len(after) == 15
+    )  # dense networks, what they teach, and a reader in each of 5 folds
     assert {path: after[path] for path in before} == before
     run(memory=memory)
     assert recorded(tmp_path) == after

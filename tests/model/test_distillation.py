@@ -170,17 +170,20 @@ def test_values_that_all_networks_know_are_kept():
     assert (taught.weight == 1).all()
 
 
+DENSE_PACK = PackedLSPIN(n_features=2, n_outputs=1, seeds=[0])
+
+
 @pytest.mark.parametrize(("n_mixtures", "times"), [(0, 1), (3, 1), (9, 1), (25, 2), (100, 10)])
 def test_cells_are_trained_on_about_as_often_as_mixtures(n_mixtures, times):
     n = 10 + n_mixtures
-    rows = Lesson(torch.zeros(n, 2), torch.zeros(n, 1), torch.ones(n), n_cells=10).rows()
+    rows = Lesson(torch.zeros(n, 2), torch.zeros(n, 1), torch.ones(n), 10, DENSE_PACK).rows()
     counts = np.bincount(rows, minlength=n)
     assert set(counts[:10]) == {times} and set(counts[10:]) <= {1}
 
 
 @pytest.mark.parametrize("gating", ["local", "global"])
 def test_the_one_model_opens_no_more_than_it_may(gating):
-    taught = Lesson(X, LABELS, torch.ones(12), n_cells=9)
+    taught = Lesson(X, LABELS, torch.ones(12), 9, DENSE_PACK)
     recipe = replace(ONE_MASK, max_open=2, n_steps=10, gating=gating)
     network = fit_one_mask(taught, seed=0, task="classification", recipe=recipe)
     assert (network.n_models, network.n_predictors) == (1, 4)

@@ -1,6 +1,7 @@
 """The estimators behave as scikit-learn's do, and their gates are what predictions used."""
 
 import pickle
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -13,7 +14,15 @@ from sklearn.utils.estimator_checks import estimator_checks_generator
 
 from lspin import LSPINClassifier, LSPINRegressor
 from lspin.evaluate import expected_calibration_error
-from lspin.model import BUDGETS, REGULARISATIONS, Recipe, draw_members, estimator, gate_values
+from lspin.model import (
+    BUDGETS,
+    READER,
+    REGULARISATIONS,
+    Recipe,
+    draw_members,
+    estimator,
+    gate_values,
+)
 
 MODELS = (LSPINClassifier, LSPINRegressor)
 STEPS_OF_A_CHECK = 60  # enough for the scores that scikit-learn demands
@@ -56,9 +65,7 @@ def fitted(data, request):
 def test_the_prediction_uses_exactly_the_gates_of_its_networks(data, fitted):
     network, Z = fitted.network_, torch.tensor(data[0].to_numpy())
     with torch.no_grad():
-        gates = gate_values(
-            fitted.network_.gate_locations(Z.expand(fitted.network_.n_models, -1, -1))
-        )
+        gates = gate_values(network.gate_locations(Z.expand(network.n_models, -1, -1)))
         logits = network.predict_gated(Z * gates).mean(dim=0)
     np.testing.assert_allclose(fitted.gates(data[0]), gates.mean(dim=0), atol=1e-12)
     np.testing.assert_allclose(fitted.predict_proba(data[0]), logits.softmax(dim=1), atol=1e-12)
@@ -184,11 +191,17 @@ def test_what_has_a_parameter_is_not_taken_from_a_recipe(data, which, name):
 
 
 def test_both_recipes_are_obeyed(data):
-    recipes = {"recipe": Recipe(predictor_hidden=(5,)), "mask_recipe": Recipe(gate_hidden=(7,))}
-    dense = small(**recipes, n_steps=2).fit(*data).network_
-    assert [layer.weight.shape[2] for layer in dense.predictor_layers] == [5, 3]
-    masked = small(**recipes, n_steps=2, max_open=2).fit(*data).network_
-    assert [layer.weight.shape[2] for layer in masked.gate_layers] == [7, 8]
+    recipe, reader = Recipe(predictor_hidden=(5,)), replace(READER, predictor_hidden=(6,))
+    few = small(recipe=recipe, mask_recipe=reader, n_steps=2, max_open=2).fit(*data).network_
+    for network, width in ((few.dense, 5), (few.reader, 6)):
+        assert [layer.weight.shape[2] for layer in network.predictor_layers] == [width, 3]
+    gated = small(mask_recipe=Recipe(gate_hidden=(7,)), n_steps=2, max_open=2, gating="local")
+    assert [layer.weight.shape[2] for layer in gated.fit(*data).network_.gate_layers] == [7, 8]
+
+
+def test_a_recipe_is_made_for_its_kind_of_gates(data):
+    with pytest.raises(ValueError, match="is one for gating='local', not 'closing'"):
+        small(mask_recipe=Recipe(), max_open=2).fit(*data)
 
 
 @pytest.mark.parametrize("max_open", [None, 1])

@@ -41,7 +41,7 @@ def path(cells):
 
 
 def forbid_training(monkeypatch):
-    for name in ("dense", "lesson", "one_mask"):
+    for name in ("dense", "lesson", "behind_masks"):
         monkeypatch.setattr(Plan, name, lambda *_: pytest.fail("trained again"))
 
 

@@ -1,6 +1,7 @@
 """What goes wrong with other software: rare classes, odd numbers, torch's state, forks."""
 
 import multiprocessing
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -12,7 +13,7 @@ from sklearn.feature_selection import RFE, SelectFromModel
 
 from lspin import LSPINClassifier, LSPINRegressor
 from lspin.data import donor_folds
-from lspin.model import Recipe, Regularisation, draw_members, shuffled_folds
+from lspin.model import DENSE, READER, Recipe, Regularisation, draw_members, shuffled_folds
 
 
 def small(**settings):
@@ -117,7 +118,7 @@ def test_class_weights_that_weigh_nothing_are_refused(data, weights):
 
 @pytest.mark.parametrize("which", ["recipe", "mask_recipe"])
 def test_a_training_that_breaks_down_says_so(data, which):
-    broken = {which: Recipe(learning_rate=1e30)}
+    broken = {which: replace(READER if which == "mask_recipe" else DENSE, learning_rate=1e30)}
     with pytest.raises(FloatingPointError, match="its loss was never a finite number"):
         small(**broken, max_open=2).fit(data[0] * 1e3, data[1])
 
@@ -313,7 +314,8 @@ def test_importances_name_the_features_that_gates_open_for():
     y = (X[:, 0] + X[:, 1] > 0).astype(int)
     model = small(max_open=2, n_steps=80).fit(X, y)
     share = (model.gates(X) > 0).mean(axis=0)
-    np.testing.assert_allclose(model.feature_importances_, share)
+    # What closes the gates of a training row is what networks say that had left it out.
+    np.testing.assert_allclose(model.feature_importances_, share, atol=0.05)
     chosen = SelectFromModel(model, prefit=True, max_features=2, threshold=-np.inf).get_support()
     assert chosen.tolist() == [True, True, False, False, False, False]
     kept = RFE(model, n_features_to_select=2, step=2).fit(X, y).support_
