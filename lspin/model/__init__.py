@@ -4,6 +4,8 @@
 ``recipe`` holds every setting of a training, and ``training`` is its one loop; ``distillation``
 lets networks that see everything teach the one model whose gates close; ``estimator`` puts both
 behind scikit-learn's interface, and ``path`` trains and scores them for many limits.
+``saved`` writes fitted models to files and reads them, and ``table_model`` is a model together with
+what turns a raw table into its inputs.
 ``splits`` draws the rows of each network, ``selection`` counts gates and picks a limit,
 ``cache`` records what takes long, and ``threads`` keeps packs from waiting for each other.
 """
@@ -44,6 +46,7 @@ from lspin.model.splits import (
     n_folds_possible,
     shuffled_folds,
 )
+from lspin.model.table_model import TableModel
 from lspin.model.threads import n_workers, one_torch_thread, own_torch_state
 from lspin.model.training import (
     PACK_SIZE,
@@ -78,6 +81,7 @@ __all__ = [
     "Recipe",
     "Regularisation",
     "Stage",
+    "TableModel",
     "Task",
     "all_outputs",
     "check_device",

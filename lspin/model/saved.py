@@ -133,6 +133,14 @@ def read(path: str | os.PathLike[str], holds: str) -> tuple[dict, Arrays]:
     return description, arrays
 
 
+def is_model(path: Path) -> bool:
+    """Tell whether a file holds a model that lspin saved, whole or not."""
+    try:
+        return path.is_file() and bool(_texts(path))
+    except ValueError:
+        return False
+
+
 _READERS = {
     "classifier": "LSPINClassifier.load",
     "regressor": "LSPINRegressor.load",
@@ -164,7 +172,7 @@ def explained(path: str | os.PathLike[str]) -> Iterator[None]:
 
 
 def _texts(path: Path) -> dict[str, str]:
-    """Return the texts of a safetensors file without reading all of it: its beginning says where."""
+    """Return the texts at the beginning of a safetensors file, without reading all of it."""
     with path.open("rb") as file:
         size = int.from_bytes(file.read(8), "little")
         if not path.stat().st_size:
@@ -285,7 +293,9 @@ def revive(cls: type[Model], description: dict, arrays: Arrays) -> Model:
     """
     expected = cls._get_param_names()  # type: ignore[attr-defined]
     given = _complete("parameters", description["parameters"], expected)
-    estimator = cls(**{name: _parameter(value) for name, value in given.items()} | {"device": "cpu"})
+    estimator = cls(
+        **{name: _parameter(value) for name, value in given.items()} | {"device": "cpu"}
+    )
     fitted = description["fitted"]
     n_features = whole_number("n_features_in_", fitted["n_features_in_"])
     attributes: dict[str, Any] = {"n_features_in_": n_features}
@@ -362,7 +372,9 @@ def _network(described: dict, n_features: int, n_outputs: int, arrays: Arrays) -
     gate_hidden = recipe.gate_hidden if recipe.gating == "local" else ()
     hidden = recipe.predictor_hidden if recipe.predictor == "mlp" else ()
     shapes = {
-        **_shapes("gate_layers", (n_features, *gate_hidden, n_features), n_models * recipe.n_gating),
+        **_shapes(
+            "gate_layers", (n_features, *gate_hidden, n_features), n_models * recipe.n_gating
+        ),
         **_shapes("predictor_layers", (n_features, *hidden, n_outputs), n_models * n_predictors),
     }
     if {name: array.shape for name, array in arrays.items()} != shapes:
