@@ -123,6 +123,15 @@ class TableModel:
             If most values of a column are far outside those of the training rows.
         """
         x, model = self._standardised(table), self.model
+        far = (np.abs(x) >= FAR_SD).mean()
+        if len(odd := far.index[far > FAR_SHARE]):
+            warnings.warn(
+                f"More than half of the values of {', '.join(odd[:5])} lie {FAR_SD:g} or more "
+                "standard deviations from the training rows. Is the unit the same? The answers "
+                "are guesses.",
+                UserWarning,
+                stacklevel=2,
+            )
         found = pd.DataFrame({"predicted": model.predict(x)}, index=table.index)
         if isinstance(model, LSPINRegressor):
             return found
@@ -166,15 +175,6 @@ class TableModel:
         x = table.astype(np.float64)
         for _, step in _flat(self.pipeline)[:-1]:
             x = step.transform(x)
-        far = (np.abs(x) >= FAR_SD).mean()
-        if len(odd := far.index[far > FAR_SHARE]):
-            warnings.warn(
-                f"More than half of the values of {', '.join(odd[:5])} lie {FAR_SD:g} or more "
-                "standard deviations from the training rows. Is the unit the same? The answers "
-                "are guesses.",
-                UserWarning,
-                stacklevel=3,
-            )
         return x
 
     def save(self, path: str | os.PathLike[str]) -> None:
