@@ -50,8 +50,9 @@ class OwnTable:
     --------
     >>> import pandas as pd
     >>> from lspin.data import own_table
-    >>> raw = pd.DataFrame({"area": [1.5, 2.5] * 10, "slide": ["s"] * 20, "kind": ["a", "b"] * 10})
-    >>> table = own_table(raw.astype({"area": str}), label="kind")
+    >>> raw = pd.DataFrame({"slide": ["s"] * 20, "kind": ["a", "b"] * 10})
+    >>> raw["area"] = [f"{k}.5" for k in range(20)]
+    >>> table = own_table(raw, label="kind")
     >>> list(table.X), table.left_out, table.is_regression
     (['area'], {'slide': 'text, such as "s"'}, False)
     """
