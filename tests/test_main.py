@@ -194,8 +194,8 @@ def test_train_scores_a_table_and_predict_uses_the_model(wine, small_training, t
     said = capsys.readouterr().out
     for sentence in (
         "wine.csv: 178 rows, 13 columns to learn from.",
-        "The label kind is text: 3 classes.",
-        "Left out: the column without a name (an id: whole numbers, all different)",
+        "The label kind is text: 3 different ones.",
+        "Left out: the column without a name (it numbers the rows: whole numbers, all different)",
         "Left out: target (a copy of the label)",
         "18 values are missing",
         "30 groups (estate)",

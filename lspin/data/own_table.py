@@ -26,7 +26,11 @@ HUGE = 1e100
 MISSING = frozenset({"", "na", "n/a", "nan", "null", "none", "?", "-"})
 """What says that a value is missing, in small letters."""
 
-_ID_NAME = re.compile(r"(?i)(^|.*[\s_.-])(id|nr|no|index|number)$|^unnamed|^$|^[a-z]+I[Dd]$")
+_ID = re.compile(r"(?i)(^|[\W_])u?ids?([\W_]|$)|[a-z]ID")
+"""A name that says id, such as "specimen_id" or "cellID"."""
+
+_NUMBER = re.compile(r"(?i)(^|[\W_])(nr|no|number|index)\W*$|^unnamed|^$")
+"""A name that may number the rows, such as "animal no."; or there is none."""
 
 
 @dataclass(frozen=True)
@@ -126,7 +130,8 @@ def read_csv(path: Path) -> pd.DataFrame:
         what = str(error).replace("unexpected end of data", "a quotation mark is never closed")
         raise ValueError(f"{path} cannot be read as a table: {what}.") from error
     if twice := [name for name in names if names.count(name) > 1]:
-        raise ValueError(f"{path} has two columns named {twice[0]!r}: rename one.")
+        what = f"named {twice[0]!r}" if twice[0] else "without a name"
+        raise ValueError(f"{path} has two columns {what}: rename one.")
     if not rows:
         raise ValueError(f"{path} has a line of column names and no rows.")
     return pd.DataFrame(rows, columns=names, dtype=object)
@@ -206,7 +211,7 @@ def own_table(raw: pd.DataFrame, label: str, group: str | None = None) -> OwnTab
     --------
     >>> import pandas as pd
     >>> from lspin.data import own_table
-    >>> raw = pd.DataFrame({"area": [f"{k}.5" for k in range(20)], "length": list(range(20))})
+    >>> raw = pd.DataFrame({"area": [k**2 for k in range(20)], "length": list(range(20))})
     >>> own_table(raw, label="length").is_regression
     True
     """
@@ -252,7 +257,7 @@ def own_table(raw: pd.DataFrame, label: str, group: str | None = None) -> OwnTab
             del numbers[name]
     if not numbers:
         reasons = "; ".join(f"{name}: {why}" for name, why in left_out.items())
-        raise ValueError(f"No column can be learned from. {reasons[:500]}")
+        raise ValueError(f"No column can be learned from. {reasons[:500] or 'There is no other.'}")
     return OwnTable(pd.DataFrame(numbers, rows.index), y, groups, left_out, tuple(remarks))
 
 
@@ -274,7 +279,9 @@ def _label(column: pd.Series) -> tuple[pd.Series, str]:
                 f"The label {column.name} has {n} different texts in {len(column)} rows: "
                 "these are names, not classes."
             )
-        return column.astype(object), f"The label {column.name} is text: {n} classes."
+        return column.astype(
+            object
+        ), f"The label {column.name} is text: {n} different ones, the classes."
     if not np.isfinite(numbers).all() or numbers.abs().max() > HUGE:
         raise ValueError(f"The label {column.name} has infinite or huge values.")
     whole = (numbers == numbers.round()).all() and numbers.abs().max() < 2**53
@@ -315,10 +322,13 @@ def _why_not(
     if values.nunique() == 1:
         return "the same in all rows"
     whole = bool((values == values.round()).all())
-    if whole and there.all() and values.is_unique:
-        # Ids are named as such, or count the rows: 1, 2, 3 and so on, in any order.
-        if _ID_NAME.match(str(texts.name)) or values.max() - values.min() == len(values) - 1:
-            return "an id: whole numbers, all different"
+    # An id tells when something was recorded, or by whom: a model must not learn from that.
+    if whole and _ID.search(str(texts.name)):
+        return "an id by its name: whole numbers"
+    if whole and values.is_unique:
+        counts = values.max() - values.min() == len(values) - 1  # 1, 2, 3 and so on, in any order
+        if counts or _NUMBER.search(str(texts.name)):
+            return "it numbers the rows: whole numbers, all different"
     if _repeats(values, y.loc[values.index]):
         return "a copy of the label"
     if groups is not None and whole and _one_to_one(values, groups.loc[values.index]):

@@ -49,6 +49,7 @@ def test_letters_of_windows_are_read(tmp_path):
         (b"a,b\n1,2\n1,2,3\n", "line 3 has 3 fields, and the first line 2 names"),
         (b"# made by hand\na,b\n1,2\n", "line 2 has 2 fields, and the first line 1"),
         (b"a,a\n1,2\n", "two columns named 'a'"),
+        (b"a,,\n1,2,3\n", "two columns without a name"),
         (b'a,b\n1,"2\n', "a quotation mark is never closed"),
         (b"PK\x03\x04...", "is a workbook or an archive: save its sheet as CSV"),
         (b"\x89HDF\0\0", "is no text"),
@@ -80,7 +81,10 @@ def test_columns_that_are_no_measurements_are_left_out_with_a_reason():
         empty=[np.nan] * 40,
         same=[7] * 40,
         row=range(100, 140),
-        cell_id=rng.permutation(10**6)[:40],
+        cell_id_x=rng.permutation(10**6)[:40],
+        sessionID=rng.integers(1000, 1010, 40),
+        fluid=rng.integers(1000, 1010, 40),
+        **{"Sample no.": rng.permutation(10**6)[:40]},
         code=[0, 1] * 20,
         mixed=["n.d."] + [1.5] * 20 + [2.5] * 19,
         inf=[np.inf] + [1] * 39,
@@ -90,14 +94,16 @@ def test_columns_that_are_no_measurements_are_left_out_with_a_reason():
         flag=rng.choice(["True", "False"], 40),
     )
     found = own_table(table, "kind", "animal")
-    assert list(found.X) == ["size", "count", "flag"]
+    assert list(found.X) == ["size", "fluid", "count", "flag"]
     assert found.X.dtypes.eq(np.float64).all() and set(found.X["flag"]) == {0, 1}
     for name, why in {
         "slide": "text, such as ",
         "empty": "empty",
         "same": "the same in all rows",
-        "row": "an id",
-        "cell_id": "an id",
+        "row": "it numbers the rows",
+        "cell_id_x": "an id by its name",
+        "sessionID": "an id by its name",
+        "Sample no.": "it numbers the rows",
         "code": "a copy of the label",
         "mixed": 'numbers, but "n.d." in 1 of 40 rows',
         "inf": "infinite",
@@ -117,10 +123,10 @@ def test_whole_numbers_that_differ_may_be_measurements():
 @pytest.mark.parametrize(
     ("label", "dtype", "said"),
     [
-        (list("ab") * 20, object, "is text: 2 classes"),
+        (list("ab") * 20, object, "is text: 2 different ones"),
         ([1, 2] * 20, np.int64, "2 different whole numbers: they name classes"),
         (["1.0", "2.0"] * 20, np.int64, "whole numbers"),
-        (["True", "False"] * 20, object, "is text: 2 classes"),
+        (["True", "False"] * 20, object, "is text: 2 different ones"),
         ([0.5, 1.5] * 20, np.float64, "numbers with fractions: values"),
         (["0,5", "1,5"] * 20, np.float64, "numbers with fractions: values"),
         (list(range(40)), np.float64, "more than 10 different numbers: values"),
