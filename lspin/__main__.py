@@ -13,6 +13,7 @@ import io
 import os
 import platform
 import sys
+import textwrap
 import warnings
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -242,7 +243,8 @@ def _train(
     from lspin.model import LSPINClassifier, LSPINRegressor
 
     kind = LSPINRegressor if table.is_regression else LSPINClassifier
-    print(f"{path}: {len(table.X)} rows, {table.X.shape[1]} columns to learn from.")
+    print(f"{path}: {len(table.X)} rows, {table.X.shape[1]} columns to learn from:")
+    print(textwrap.fill(", ".join(table.X), 100, initial_indent="  ", subsequent_indent="  "))
     print(*table.remarks, sep="\n")
     for name, why in table.left_out.items():
         print(f"Left out: {name or 'the column without a name'} ({why})")

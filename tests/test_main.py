@@ -193,10 +193,11 @@ def test_train_scores_a_table_and_predict_uses_the_model(wine, small_training, t
     assert main([*command, "--save", str(model)]) == 0
     said = capsys.readouterr().out
     for sentence in (
-        "wine.csv: 178 rows, 13 columns to learn from.",
-        "The label kind is text: 3 different ones.",
+        "wine.csv: 178 rows, 13 columns to learn from:",
+        "The label kind is text: it names 3 classes.",
         "Left out: the column without a name (it numbers the rows: whole numbers, all different)",
         "Left out: target (a copy of the label)",
+        "  alcohol, malic_acid",
         "18 values are missing",
         "30 groups (estate)",
         "largest class",

@@ -26,7 +26,9 @@ HUGE = 1e100
 MISSING = frozenset({"", "na", "n/a", "nan", "null", "none", "?", "-"})
 """What says that a value is missing, in small letters."""
 
-_ID = re.compile(r"(?i)(^|[\W_])u?ids?([\W_]|$)|[a-z]ID")
+_TRUTH = {"True": "1", "TRUE": "1", "False": "0", "FALSE": "0"}
+
+_ID = re.compile(r"(^|[\W_])[uU]?[iI][dD][sS]?([\W_]|$)|[a-z]ID")
 """A name that says id, such as "specimen_id" or "cellID"."""
 
 _NUMBER = re.compile(r"(?i)(^|[\W_])(nr|no|number|index)\W*$|^unnamed|^$")
@@ -180,7 +182,7 @@ def as_numbers(column: pd.Series) -> pd.Series:
     """
     if pd.api.types.is_numeric_dtype(column):
         return column.astype(np.float64)
-    text = column.replace({"True": "1", "False": "0", "TRUE": "1", "FALSE": "0"})
+    text = column.map(lambda value: _TRUTH.get(value, value)).astype(object)
     text = text.str.replace(r"^([+-]?\d*),(\d+(?:[eE][+-]?\d+)?)$", r"\1.\2", regex=True)
     return pd.to_numeric(text, errors="coerce").astype(np.float64)
 
@@ -264,7 +266,7 @@ def own_table(raw: pd.DataFrame, label: str, group: str | None = None) -> OwnTab
 def _label(column: pd.Series) -> tuple[pd.Series, str]:
     """Return the label as classes or values, and in a sentence by which rule."""
     numbers = as_numbers(column)
-    is_bool = column.isin(["True", "False", "TRUE", "FALSE"]).all()
+    is_bool = column.isin(list(_TRUTH)).all()
     n = column.nunique()
     if is_bool or numbers.isna().any():
         share = numbers.notna().mean()
@@ -279,9 +281,7 @@ def _label(column: pd.Series) -> tuple[pd.Series, str]:
                 f"The label {column.name} has {n} different texts in {len(column)} rows: "
                 "these are names, not classes."
             )
-        return column.astype(
-            object
-        ), f"The label {column.name} is text: {n} different ones, the classes."
+        return column.astype(object), f"The label {column.name} is text: it names {n} classes."
     if not np.isfinite(numbers).all() or numbers.abs().max() > HUGE:
         raise ValueError(f"The label {column.name} has infinite or huge values.")
     whole = (numbers == numbers.round()).all() and numbers.abs().max() < 2**53

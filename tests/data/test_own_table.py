@@ -123,10 +123,10 @@ def test_whole_numbers_that_differ_may_be_measurements():
 @pytest.mark.parametrize(
     ("label", "dtype", "said"),
     [
-        (list("ab") * 20, object, "is text: 2 different ones"),
+        (list("ab") * 20, object, "is text: it names 2 classes"),
         ([1, 2] * 20, np.int64, "2 different whole numbers: they name classes"),
         (["1.0", "2.0"] * 20, np.int64, "whole numbers"),
-        (["True", "False"] * 20, object, "is text: 2 different ones"),
+        (["True", "False"] * 20, object, "is text: it names 2 classes"),
         ([0.5, 1.5] * 20, np.float64, "numbers with fractions: values"),
         (["0,5", "1,5"] * 20, np.float64, "numbers with fractions: values"),
         (list(range(40)), np.float64, "more than 10 different numbers: values"),
