@@ -98,7 +98,9 @@ def main(argv: list[str] | None = None) -> int:
         help="columns that the answer about a row may be read from (default: 5; with as many as "
         "there are, no gate has to close)",
     )
-    train.add_argument("--save", type=Path, metavar="FILE", help="keep the model, as FILE.lspin")
+    train.add_argument(
+        "--save", type=Path, metavar="FILE", help="where to keep the model, such as model.lspin"
+    )
     predict = commands.add_parser("predict", help="use a model that `lspin train` saved")
     predict.add_argument("model", type=Path, help="the file of the model")
     predict.add_argument("table", type=Path, help="a CSV file with the columns of the model")
