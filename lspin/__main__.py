@@ -286,7 +286,8 @@ def _predict(model_path: Path, path: Path, output: Path | None) -> None:
                 f"{words.iloc[0]!r}. Leave empty what was not measured."
             )
     found = model.predict(table)
-    if model.model.max_open_ is not None:
+    limit = model.model.max_open_
+    if limit is not None and limit < len(model.inputs):
         gates = model.gates(table)
         found["read_from"] = ["; ".join(row.index[row > 0]) for _, row in gates.iterrows()]
     # What the model does not know, such as names of samples, says which row is which.
