@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:  # what a type checker sees of the names below
     from lspin.data import load_cells, load_spikes
-    from lspin.model import LSPINClassifier, LSPINRegressor, lspin_path
+    from lspin.model import LSPINClassifier, LSPINRegressor, TableModel, lspin_path
 
 __version__ = "0.2.0"
 
@@ -15,11 +15,19 @@ __version__ = "0.2.0"
 _HOME = {
     "LSPINClassifier": "lspin.model",
     "LSPINRegressor": "lspin.model",
+    "TableModel": "lspin.model",
     "load_cells": "lspin.data",
     "load_spikes": "lspin.data",
     "lspin_path": "lspin.model",
 }
-__all__ = ["LSPINClassifier", "LSPINRegressor", "load_cells", "load_spikes", "lspin_path"]
+__all__ = [
+    "LSPINClassifier",
+    "LSPINRegressor",
+    "TableModel",
+    "load_cells",
+    "load_spikes",
+    "lspin_path",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -2,7 +2,8 @@
 
 ``lspin fetch`` downloads the data, ``lspin info`` says what is there,
 ``lspin evaluate`` scores LSPIN and its rivals on them, and ``lspin explain``
-says what one cell was called and why.
+says what one cell was called and why. ``lspin train`` does it with a labelled
+table of your own, and ``lspin predict`` uses the model it saved.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import io
 import os
 import platform
 import sys
+import textwrap
 import warnings
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -19,7 +21,19 @@ from pathlib import Path
 import pandas as pd
 
 from lspin import __version__
-from lspin.data import COHORTS, PATCHSEQ, Cells, allen, data_dir, load_cells, load_spikes, paper
+from lspin.data import (
+    COHORTS,
+    PATCHSEQ,
+    Cells,
+    allen,
+    as_numbers,
+    data_dir,
+    load_cells,
+    load_spikes,
+    own_table,
+    paper,
+    read_csv,
+)
 from lspin.data.tables import atomic_write, sha256
 
 _PACKAGES = ("numpy", "pandas", "scikit-learn", "torch", "allensdk")
@@ -67,6 +81,32 @@ def main(argv: list[str] | None = None) -> int:
     explain.add_argument("specimen_id", type=int, help="the cell's number in the Allen database")
     explain.add_argument("--cohort", choices=tuple(COHORTS), help="which cells to train on")
     explain.add_argument("--figure", type=Path, metavar="FILE", help="draw the card as well")
+    train = commands.add_parser(
+        "train", help="score LSPIN on a labelled table of your own, and save the model"
+    )
+    train.add_argument("table", type=Path, help="a CSV file, a row per sample")
+    train.add_argument("--label", required=True, metavar="COLUMN", help="what to predict")
+    train.add_argument(
+        "--group",
+        metavar="COLUMN",
+        help="which rows belong together, such as cells of a donor: never on both sides of a test",
+    )
+    train.add_argument(
+        "--max-open",
+        type=int,
+        metavar="K",
+        help="columns that the answer about a row may be read from (default: 5; with as many as "
+        "there are, no gate has to close)",
+    )
+    train.add_argument(
+        "--save", type=Path, metavar="FILE", help="where to keep the model, such as model.lspin"
+    )
+    predict = commands.add_parser("predict", help="use a model that `lspin train` saved")
+    predict.add_argument("model", type=Path, help="the file of the model")
+    predict.add_argument("table", type=Path, help="a CSV file with the columns of the model")
+    predict.add_argument(
+        "-o", "--output", type=Path, metavar="FILE", help="the CSV file to write (default: print)"
+    )
     args = parser.parse_args(argv)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # a terminal may lack the sign for ohms
@@ -79,6 +119,10 @@ def main(argv: list[str] | None = None) -> int:
             _evaluate(args.study, args.output, args.repeats, args.models, args.force)
         elif args.command == "explain":
             _explain(args.specimen_id, args.cohort, args.figure)
+        elif args.command == "train":
+            _train(args.table, args.label, args.group, args.max_open, args.save)
+        elif args.command == "predict":
+            _predict(args.model, args.table, args.output)
         else:
             _info(data_dir())
         sys.stdout.flush()
@@ -187,6 +231,92 @@ def _explain(specimen_id: int, cohort: str | None, figure: Path | None) -> None:
         print(f"\nFigure: {figure}")
 
 
+def _train(
+    path: Path, label: str, group: str | None, max_open: int | None, save: Path | None
+) -> None:
+    table = own_table(read_csv(path), label, group)
+    if max_open is not None and max_open < 1:
+        raise ValueError(f"--max-open must be 1 or more, got {max_open}.")
+    if save is not None:
+        _check_output("--save", save)
+        if save.exists() and not _is_model(save):
+            raise ValueError(f"--save {save} holds something else: name another file.")
+    from lspin.evaluate import FEW, score_own
+    from lspin.model import LSPINClassifier, LSPINRegressor
+
+    kind = LSPINRegressor if table.is_regression else LSPINClassifier
+    print(f"{path}: {len(table.X)} rows, {table.X.shape[1]} columns to learn from:")
+    print(textwrap.fill(", ".join(table.X), 100, initial_indent="  ", subsequent_indent="  "))
+    print(*table.remarks, sep="\n")
+    for name, why in table.left_out.items():
+        print(f"Left out: {name or 'the column without a name'} ({why})")
+    if missing := int(table.X.isna().sum().sum()):
+        print(f"{missing} values are missing; the median of the training rows stands for them.")
+    if group is None:
+        print(
+            "Without --group every row counts as independent. If several come from one animal, "
+            "patient or day,\nthe scores are too good: the model may recognise it. Name the column."
+        )
+    else:
+        print(f"{table.groups.nunique()} groups ({group}); none is on both sides of a test.")
+    sys.stdout.flush()  # what follows takes a while
+    found = score_own(table, kind(FEW if max_open is None else max_open, random_state=0))
+    print(f"\n{found}")
+    if save is not None:
+        found.model.save(save)
+        print(f"\nSaved: {save}. For new rows: lspin predict {save} NEW.csv")
+    print(f"\n{found.seconds:.0f} s")
+
+
+def _predict(model_path: Path, path: Path, output: Path | None) -> None:
+    raw = read_csv(path)
+    if output is not None:
+        _check_output("--output", output)
+        if output.exists() and any(output.samefile(other) for other in (path, model_path)):
+            raise ValueError(f"--output {output} would replace what is read: name another file.")
+    from lspin.model import TableModel
+
+    model = TableModel.load(model_path)
+    table = raw.copy()
+    for name in set(model.columns) & set(raw):
+        table[name] = as_numbers(raw[name])
+        if len(words := raw[name][raw[name].notna() & table[name].isna()]):
+            raise ValueError(
+                f"{path}: {name} must hold numbers; row {words.index[0] + 1} has "
+                f"{words.iloc[0]!r}. Leave empty what was not measured."
+            )
+    found = model.predict(table)
+    limit = model.model.max_open_
+    if limit is not None and limit < len(model.inputs):
+        gates = model.gates(table)
+        found["read_from"] = ["; ".join(row.index[row > 0]) for _, row in gates.iterrows()]
+    # What the model does not know, such as names of samples, says which row is which.
+    others = raw.drop(columns=[*model.columns, *found.columns], errors="ignore")
+    text = others.join(found).to_csv(index=False, float_format="%.6g")
+    if output is None:
+        print(text, end="")
+        return
+    with atomic_write(output) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+    print(f"{len(found)} rows: {output}")
+
+
+def _is_model(path: Path) -> bool:
+    from lspin.model.saved import is_model
+
+    return is_model(path)
+
+
+def _check_output(option: str, path: Path) -> None:
+    """Refuse a file that could not be written, before anything is computed for it."""
+    if path.is_dir():
+        raise ValueError(f"{option} {path} is a folder: name a file in it.")
+    if not path.parent.is_dir():
+        raise ValueError(f"{option} {path}: there is no folder {path.parent}.")
+    if not os.access(path.parent, os.W_OK) or (path.exists() and not os.access(path, os.W_OK)):
+        raise ValueError(f"{option} {path}: there is no permission to write there.")
+
+
 def _check_figure(path: Path) -> None:
     """Refuse a figure that could not be written, before anything is trained for it."""
     from matplotlib.backend_bases import FigureCanvasBase
@@ -194,12 +324,7 @@ def _check_figure(path: Path) -> None:
     endings = sorted(FigureCanvasBase.get_supported_filetypes())
     if path.suffix.lower().removeprefix(".") not in endings:
         raise ValueError(f"--figure {path}: the name must end in one of .{', .'.join(endings)}.")
-    if path.is_dir():
-        raise ValueError(f"--figure {path} is a folder: name a file in it.")
-    if not path.parent.is_dir():
-        raise ValueError(f"--figure {path}: there is no folder {path.parent}.")
-    if not os.access(path.parent, os.W_OK) or (path.exists() and not os.access(path, os.W_OK)):
-        raise ValueError(f"--figure {path}: there is no permission to write there.")
+    _check_output("--figure", path)
 
 
 def _unknown_cell(specimen_id: int, cells: Cells) -> str:

@@ -4,8 +4,13 @@ import io
 import re
 import subprocess
 import sys
+from pathlib import Path
 
+import joblib
+import numpy as np
+import pandas as pd
 import pytest
+from sklearn.datasets import load_wine
 
 from lspin import load_cells
 from lspin.__main__ import main
@@ -161,6 +166,114 @@ def test_explain_refuses_a_figure_before_it_trains(figure, message, tmp_path, mo
     monkeypatch.setattr("lspin.__main__.load_cells", lambda **_: pytest.fail("loaded"))
     assert main(["explain", "1", "--figure", str(tmp_path / figure)]) == 1
     assert re.search(f"lspin explain: --figure .*{message}", capsys.readouterr().err)
+
+
+@pytest.fixture
+def small_training(few_mixtures, monkeypatch):
+    """Train for a moment, in this process."""
+    monkeypatch.setattr("lspin.model.recipe.Recipe.steps", lambda *_: 30)
+    with joblib.parallel_config("threading"):
+        yield
+
+
+@pytest.fixture
+def wine(tmp_path):
+    """Write a table as people have it: text, ids, gaps, a second copy of the label."""
+    table = load_wine(as_frame=True).frame
+    table["kind"] = table["target"].map({0: "Barolo", 1: "Grignolino", 2: "Barbera"})
+    table["estate"] = [f"estate {k % 30}" for k in range(len(table))]
+    table.iloc[::10, 0] = None
+    table.to_csv(tmp_path / "wine.csv")
+    return tmp_path / "wine.csv"
+
+
+def test_train_scores_a_table_and_predict_uses_the_model(wine, small_training, tmp_path, capsys):
+    model, out = tmp_path / "wine.lspin", tmp_path / "out.csv"
+    command = ["train", str(wine), "--label", "kind", "--group", "estate", "--max-open", "3"]
+    assert main([*command, "--save", str(model)]) == 0
+    said = capsys.readouterr().out
+    for sentence in (
+        "wine.csv: 178 rows, 13 columns to learn from:",
+        "The label kind is text: it names 3 classes.",
+        "Left out: the column without a name (it numbers the rows: whole numbers, all different)",
+        "Left out: target (a copy of the label)",
+        "  alcohol, malic_acid",
+        "18 values are missing",
+        "30 groups (estate)",
+        "largest class",
+        "LSPIN is",
+        "opens 3 of 13 gates",
+        "  Barolo: ",
+        f"Saved: {model}",
+    ):
+        assert sentence in said
+    assert re.search(r"\n\d+ s\n$", said) and "risk" not in said
+    assert main(["predict", str(model), str(wine), "-o", str(out)]) == 0
+    assert capsys.readouterr().out == f"178 rows: {out}\n"
+    found = pd.read_csv(out)
+    assert list(found)[:4] == ["Unnamed: 0", "target", "kind", "estate"]
+    assert (found["predicted"] == found["kind"]).mean() > 0.5
+    assert found["read_from"].str.split("; ").map(len).max() == 3
+    np.testing.assert_allclose(found.filter(like="p(").sum(axis=1), 1, atol=1e-4)
+    assert main(["predict", str(model), str(wine)]) == 0
+    assert capsys.readouterr().out == out.read_text()
+
+
+def test_train_on_values_without_groups_says_what_that_risks(small_training, tmp_path, capsys):
+    path = tmp_path / "table.csv"
+    path.write_text("a;b;y\n" + "".join(f"{k % 7},5;{k * k % 11};{k % 7},25\n" for k in range(40)))
+    assert main(["train", str(path), "--label", "y", "--max-open", "2"]) == 0
+    said = capsys.readouterr().out
+    assert "values, so this is a regression" in said and "Without --group" in said
+    assert "mean value" in said and "rmse" in said and "all rows: " in said
+    assert sorted(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["no.csv", "--label", "kind"], "There is no file"),
+        ([".", "--label", "kind"], "is a folder"),
+        (["wine.csv", "--label", "wine"], "no column 'wine' for the label; there are"),
+        (["wine.csv", "--label", "kind", "--group", "kind"], "cannot be the group"),
+        (["wine.csv", "--label", "kind", "--max-open", "0"], "--max-open must be 1 or more"),
+        (["wine.csv", "--label", "kind", "--save", "wine.csv"], "holds something else"),
+        (["wine.csv", "--label", "kind", "--save", "."], "is a folder"),
+        (["wine.csv", "--label", "kind", "--save", "no/m.lspin"], "there is no folder no"),
+    ],
+)
+def test_train_refuses_in_a_sentence_before_it_trains(options, said, wine, monkeypatch, capsys):
+    monkeypatch.chdir(wine.parent)
+    before = wine.read_bytes()
+    monkeypatch.setattr("lspin.evaluate.score_own", lambda *_, **__: pytest.fail("trained"))
+    assert main(["train", *options]) == 1
+    error = capsys.readouterr().err
+    assert error.startswith("lspin train: ") and said in error and error.count("\n") == 1
+    assert wine.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["no.lspin", "wine.csv"], "There is no file no.lspin"),
+        (["wine.csv", "wine.csv"], "is no model that lspin saved"),
+        (["FIXTURES/0.2.0-classifier.lspin", "wine.csv"], "holds a classifier, not a table model"),
+        (["FIXTURES/0.2.0-table.lspin", "wine.csv"], "lacks 46 of the 46 columns"),
+        (["FIXTURES/0.2.0-table.lspin", "words.csv"], "vrest must hold numbers; row 2 has 'low'"),
+        (
+            ["FIXTURES/0.2.0-table.lspin", "wine.csv", "-o", "wine.csv"],
+            "would replace what is read",
+        ),
+        (["FIXTURES/0.2.0-table.lspin", "wine.csv", "-o", "no/o.csv"], "there is no folder no"),
+    ],
+)
+def test_predict_refuses_in_a_sentence(options, said, wine, monkeypatch, capsys):
+    monkeypatch.chdir(wine.parent)
+    (wine.parent / "words.csv").write_text("vrest,name\n-70,a\nlow,b\n")
+    fixtures = str(Path(__file__).parent / "model" / "fixtures")
+    assert main(["predict", *(option.replace("FIXTURES", fixtures) for option in options)]) == 1
+    error = capsys.readouterr().err
+    assert error.startswith("lspin predict: ") and said in error and error.count("\n") == 1
 
 
 def test_what_a_terminal_cannot_show_is_replaced(monkeypatch):

@@ -18,6 +18,9 @@ All sources return the same checked records (spikes come from ``paper`` and ``tw
 Recordings to try things on, as files, come from :func:`fetch_recording`
 (:mod:`lspin.data.recordings`).
 
+A labelled table of anything, from a file, is read by :func:`read_csv` and :func:`own_table`
+(:mod:`lspin.data.own_table`).
+
 How files come over the network is in :mod:`lspin.data.download` and :mod:`lspin.data.client`;
 what the tables mean, and the records, in :mod:`lspin.data.tables`; folds that no donor straddles
 in :mod:`lspin.data.folds`.
@@ -31,6 +34,7 @@ from pathlib import Path
 
 from lspin.data import allen, gouwens2020, leedalley2023, paper, recordings, scala2021, twin
 from lspin.data.folds import donor_folds
+from lspin.data.own_table import OwnTable, as_numbers, own_table, read_csv
 from lspin.data.patchseq import PATCHSEQ_FEATURES, PatchSeq
 from lspin.data.recordings import RECORDINGS
 from lspin.data.tables import (
@@ -58,8 +62,10 @@ __all__ = [
     "SAMPLING_RATE_HZ",
     "SOURCES",
     "Cells",
+    "OwnTable",
     "Spikes",
     "aligned",
+    "as_numbers",
     "data_dir",
     "dendrites_contradict",
     "donor_folds",
@@ -67,6 +73,8 @@ __all__ = [
     "load_cells",
     "load_spikes",
     "own_cells",
+    "own_table",
+    "read_csv",
 ]
 
 PATCHSEQ: dict[str, PatchSeq] = {

@@ -4,7 +4,8 @@
 ``nested`` lets each choose its settings on training donors first; ``rivals`` are LSPIN and the
 models it is compared with, with the settings each may choose from, of which ``tabm`` and
 ``realmlp`` are put behind scikit-learn's interface here; ``comparison`` says who is ahead, and how
-sure that is; ``shift`` says how far new cells lie outside the training table.
+sure that is; ``own_scores`` does all of this for a table of one's own; ``shift``
+says how far new cells lie outside the training table.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from lspin.evaluate.nested import (
     NestedScores,
     nested_cross_validate,
 )
+from lspin.evaluate.own_scores import OwnScores, score_own
 from lspin.evaluate.realmlp import RealMLPClassifier
 from lspin.evaluate.rivals import (
     FEW,
@@ -59,6 +61,7 @@ __all__ = [
     "Contender",
     "Estimate",
     "NestedScores",
+    "OwnScores",
     "RealMLPClassifier",
     "Shift",
     "TabMClassifier",
@@ -79,6 +82,7 @@ __all__ = [
     "overview",
     "quick_rivals",
     "score",
+    "score_own",
     "shift",
     "summary",
     "ungated_models",

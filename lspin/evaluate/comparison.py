@@ -11,7 +11,7 @@ from lspin.evaluate.scores import corrected_t_test
 METRICS = ("accuracy", "macro_f1")
 """What models are compared by."""
 
-LOWER_IS_BETTER = ("log_loss", "brier", "ece")
+LOWER_IS_BETTER = ("log_loss", "brier", "ece", "rmse")
 """Scores of which the better model has less."""
 
 

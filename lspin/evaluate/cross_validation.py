@@ -15,8 +15,8 @@ import numpy as np
 import pandas as pd
 from joblib import Parallel, delayed
 from sklearn import get_config
-from sklearn.base import BaseEstimator, clone
-from sklearn.metrics import accuracy_score, f1_score
+from sklearn.base import BaseEstimator, clone, is_regressor
+from sklearn.metrics import accuracy_score, f1_score, r2_score, root_mean_squared_error
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.utils.validation import has_fit_parameter
 from tqdm import tqdm
@@ -25,6 +25,10 @@ from lspin.data.folds import donor_folds
 from lspin.data.tables import aligned
 from lspin.model.selection import count_open
 from lspin.model.threads import n_workers
+
+METRICS_OF_VALUES = ("r2", "rmse")
+"""What models are scored by that predict values: the share of variance that they explain, and the
+root of the mean squared error."""
 
 
 def cross_validate(
@@ -46,11 +50,11 @@ def cross_validate(
     Parameters
     ----------
     models : mapping of str to estimator
-        Unfitted classifiers for standardised inputs; each is cloned per fold.
+        Unfitted classifiers, or regressors, for standardised inputs; each is cloned per fold.
     X : DataFrame, shape (n, d)
         Features as recorded, with NaN where nothing was measured.
     y, donors : Series, shape (n,)
-        Class and donor of each cell.
+        Class (or value) and donor of each cell.
     inputs : transformer
         Turns `X` into standardised inputs; fitted on each fold's training cells.
     n_splits, random_state : int
@@ -61,9 +65,9 @@ def cross_validate(
     Returns
     -------
     scores : DataFrame
-        A row per model and fold: accuracy, macro_f1, for models with gates the median
-        number of open gates per cell (open_gates), and the cells trained and tested on
-        (n_train, n_test).
+        A row per model and fold: accuracy, macro_f1 (of values r2 and rmse), for models with
+        gates the median number of open gates per cell (open_gates), and the cells trained and
+        tested on (n_train, n_test).
     predictions : dict of str to Series, shape (n,)
         Each model's prediction for every cell, made when its donor was held out.
 
@@ -87,7 +91,9 @@ def cross_validate(
     (5, 175)
     """
     y, donors = aligned(y, X.index, "y"), aligned(donors, X.index, "donors")
-    folds = donor_folds(y, donors, n_splits, random_state)
+    # There are no classes to spread over the folds where values are predicted.
+    strata = np.zeros(len(y)) if any(map(is_regressor, models.values())) else y
+    folds = donor_folds(strata, donors, n_splits, random_state)
     predictions = {name: pd.Series(index=y.index, dtype=object, name=name) for name in models}
     tasks = [
         delayed(_score)(name, fold, make_pipeline(inputs, model), X, y, donors, *folds[fold])
@@ -146,13 +152,22 @@ def _score(
     row = {
         "model": name,
         "fold": fold,
-        "accuracy": accuracy_score(truth, predicted),
-        "macro_f1": f1_score(truth, predicted, average="macro"),
+        **_scores(truth, predicted, of_values=is_regressor(fitted)),
         **open_gates(fitted, X.iloc[test]),
         "n_train": len(train),
         "n_test": len(test),
     }
     return row, predicted
+
+
+def _scores(truth: pd.Series, predicted: np.ndarray, of_values: bool) -> dict[str, float]:
+    if of_values:
+        scores = (r2_score(truth, predicted), root_mean_squared_error(truth, predicted))
+        return dict(zip(METRICS_OF_VALUES, scores, strict=True))
+    return {
+        "accuracy": accuracy_score(truth, predicted),
+        "macro_f1": f1_score(truth, predicted, average="macro"),
+    }
 
 
 def fit_grouped(pipeline: Pipeline, X: pd.DataFrame, y: pd.Series, donors: pd.Series) -> Pipeline:

@@ -5,6 +5,8 @@
 lets networks that see everything teach the one model whose gates close, and ``closing`` closes
 them; ``estimator`` puts all of it behind scikit-learn's interface, and ``path`` trains and scores
 it for many limits.
+``saved`` writes fitted models to files and reads them, and ``table_model`` is a model together with
+what turns a raw table into its inputs.
 ``splits`` draws the rows of each network, ``selection`` counts gates and picks a limit,
 ``cache`` records what takes long, and ``threads`` keeps packs from waiting for each other.
 """
@@ -49,6 +51,7 @@ from lspin.model.splits import (
     n_folds_possible,
     shuffled_folds,
 )
+from lspin.model.table_model import TableModel
 from lspin.model.threads import n_workers, one_torch_thread, own_torch_state
 from lspin.model.training import (
     PACK_SIZE,
@@ -86,6 +89,7 @@ __all__ = [
     "Recipe",
     "Regularisation",
     "Stage",
+    "TableModel",
     "Task",
     "all_outputs",
     "check_device",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Iterator
 from copy import copy
 from dataclasses import dataclass, replace
@@ -18,6 +19,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 from torch.nn import functional as F
 
+from lspin.model import saved
 from lspin.model.closing import ClosingLSPIN
 from lspin.model.distillation import (
     Lesson,
@@ -131,6 +133,7 @@ class _BaseLSPIN(BaseEstimator):
     """What classifier and regressor share: the networks and their gates."""
 
     task: ClassVar[Task]
+    _holds: ClassVar[str]  # what a file of such a model says that it holds
     _one_mask: ClassVar[Recipe]
 
     # With scikit-learn's metadata routing, donors reach `fit` without being asked for.
@@ -336,6 +339,50 @@ class _BaseLSPIN(BaseEstimator):
         """
         return torch.cat([gates for _, gates in self._outputs(self._checked(X))]).numpy()
 
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the fitted model to one file, from which `load` makes it again.
+
+        Parameters
+        ----------
+        path : path-like
+            Such as ``"cells.lspin"``; a file that is there is replaced, at once and whole.
+
+        Raises
+        ------
+        NotFittedError
+            If the model was not fitted.
+        ValueError
+            If ``random_state`` is a generator: a file holds only a number or None.
+        OSError
+            If the file cannot be written.
+        """
+        saved.write(path, self._holds, *saved.describe(self))
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> Self:
+        """Read a model that `save` wrote. Nothing in a file is run, so it may be a stranger's.
+
+        Parameters
+        ----------
+        path : path-like
+            The file.
+
+        Returns
+        -------
+        LSPINClassifier or LSPINRegressor
+            It predicts, bit for bit, what the saved one does on a CPU; ``device`` is ``"cpu"``.
+
+        Raises
+        ------
+        OSError
+            If there is no such file.
+        ValueError
+            If it is damaged, of a newer lspin, no model of lspin, or another kind of model.
+        """
+        description, arrays = saved.read(path, cls._holds)
+        with saved.explained(path):
+            return saved.revive(cls, description, arrays)
+
 
 class LSPINClassifier(ClassifierMixin, _BaseLSPIN):
     """Locally sparse classifier: it opens its own few gates for each cell.
@@ -424,6 +471,7 @@ class LSPINClassifier(ClassifierMixin, _BaseLSPIN):
     """
 
     task = "classification"
+    _holds = "classifier"
     _one_mask = ONE_MASK
 
     def __init__(
@@ -566,6 +614,7 @@ class LSPINRegressor(RegressorMixin, _BaseLSPIN):
     """
 
     task = "regression"
+    _holds = "regressor"
     _one_mask = ONE_MASK_OF_VALUES
 
     def __init__(
