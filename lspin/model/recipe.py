@@ -314,9 +314,9 @@ DENSE = Recipe()
 READER = Recipe(gating="closing", any_mask=1.0, least_any_mask=1.0, min_steps=1000, min_epochs=60)
 """Of the predictors behind gates that close one at a time: they see random masks only."""
 
-READERS = (Regularisation(weight_decay=0.7, mixup=0.0),) * 12
+READERS = (Regularisation(weight_decay=2.0, mixup=0.0),) * 12
 """Of these predictors. What is random in their training would decide between measurements that say
-the same; the mean of a dozen leaves little of that."""
+the same: strong decay keeps them smooth, and the mean of a dozen leaves little of chance."""
 
 ONE_MASK = Recipe(
     n_gating=16, predictor_hidden=(128, 64), min_steps=1000, min_epochs=40, gate_decay=1.0
