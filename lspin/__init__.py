@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:  # what a type checker sees of the names below
     from lspin.data import load_cells, load_spikes
     from lspin.model import LSPINClassifier, LSPINRegressor, lspin_path
+    from lspin.show import classify
 
 __version__ = "0.2.0"
 
@@ -15,11 +16,19 @@ __version__ = "0.2.0"
 _HOME = {
     "LSPINClassifier": "lspin.model",
     "LSPINRegressor": "lspin.model",
+    "classify": "lspin.show",
     "load_cells": "lspin.data",
     "load_spikes": "lspin.data",
     "lspin_path": "lspin.model",
 }
-__all__ = ["LSPINClassifier", "LSPINRegressor", "load_cells", "load_spikes", "lspin_path"]
+__all__ = [
+    "LSPINClassifier",
+    "LSPINRegressor",
+    "classify",
+    "load_cells",
+    "load_spikes",
+    "lspin_path",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -9,6 +9,8 @@ from __future__ import annotations
 import logging
 import os
 import re
+import subprocess
+import sys
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -23,6 +25,9 @@ from lspin.features.recording import Recording
 
 MAX_BYTES = 2_000_000_000
 """Larger files are refused: steps of one cell fit into a tenth of this."""
+
+LIMIT_S = 60.0
+"""How long a file may take that is read in a process of its own, in s."""
 
 _MOST_SWEEPS = 5_000
 _MAX_SAMPLES = 250_000_000  # what a small compressed file may claim to hold
@@ -152,6 +157,48 @@ def read_recording(
             "current": traces.current_from or "not in the file",
         },
     )
+
+
+def check_readable(path: str | os.PathLike[str], limit_s: float = LIMIT_S) -> None:
+    """Refuse a file that hangs or kills the library that reads it.
+
+    Damaged HDF5 files (``.nwb``, ``.h5``) can do that, from inside of a library that nothing stops.
+    So they are first read in a process of its own.
+
+    Parameters
+    ----------
+    path : path-like
+    limit_s : float
+        How long that may take, in s.
+
+    Raises
+    ------
+    ValueError
+        If the process does not end in time, or dies.
+
+    Examples
+    --------
+    >>> from lspin.features.files import check_readable
+    >>> check_readable("cell.abf")  # of a kind that does neither
+    """
+    path = Path(path)
+    if path.suffix.lower() not in (".nwb", ".h5", ".hdf5"):
+        return
+    program = "import sys; from lspin.features.files import _read; from pathlib import Path\n"
+    program += "try: _read(Path(sys.argv[1]))\nexcept (ValueError, OSError, ImportError): pass"
+    try:
+        ended = subprocess.run(
+            [sys.executable, "-c", program, str(path.absolute())],
+            timeout=limit_s,
+            capture_output=True,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        raise ValueError(
+            f"{path.name} is damaged: reading it had not ended after {limit_s:g} s."
+        ) from None
+    if ended.returncode < 0:
+        raise ValueError(f"{path.name} is damaged: it kills the library that reads it.")
 
 
 def _read(path: Path) -> Traces:

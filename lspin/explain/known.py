@@ -1,0 +1,234 @@
+"""The cells that one's own cell is compared with, and a model of just what was measured in it.
+
+Which cells to learn from was measured on those of another laboratory, :mod:`lspin.data.scala2021`;
+``benchmarks/known_cells.py`` does it again, and the chapter "Bring your own cell" has the outcome.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+from sklearn.pipeline import Pipeline, make_pipeline
+
+from lspin.data import Cells, load_cells, own_cells
+from lspin.data.folds import donor_folds
+from lspin.data.tables import METADATA_COLUMNS
+from lspin.evaluate.rivals import FEW
+from lspin.explain.held_out import HeldOut
+from lspin.features.inputs import model_inputs
+from lspin.features.own_table import engineered
+from lspin.model.cache import fingerprint
+from lspin.model.estimator import LSPINClassifier
+
+KNOWN_CLASSES: dict[str, str] = {
+    "Pvalb+": "Pvalb",
+    "Sst+": "Sst",
+    "Vip+": "Vip",
+    "Htr3a+|Vip-": "Lamp5 or Sncg",
+    "Lamp5": "Lamp5 or Sncg",
+    "Sncg": "Lamp5 or Sncg",
+}
+"""The common name of a class by Cre line and of one or two transcriptomic subclasses."""
+
+KNOWN_TEMPERATURE_C = 34.0
+"""At which the known cells were recorded, in °C."""
+
+KNOWN_SPECIES = "mouse"
+
+_SECOND_TWIN = 1_000_000  # so that the ids and donors of two twins differ
+_MODELS: dict[str, Any] = {}
+
+CLASS_WEIGHT = "balanced"
+"""Each class weighs the same: how common a type is among the known cells says nothing about how
+common it is where somebody else records."""
+
+
+class Trust(NamedTuple):
+    """How often a model was right on known cells of animals that it had not seen.
+
+    Parameters
+    ----------
+    accuracy : float
+        Share of all of them.
+    of_called : float
+        Share of those that were called as this cell was; NaN if none was.
+    n_cells : int
+        How many cells were asked about.
+    """
+
+    accuracy: float
+    of_called: float
+    n_cells: int
+
+
+@dataclass(frozen=True, eq=False)
+class Asked:
+    """Cells of one's own beside a model that was trained on what was measured in them.
+
+    Parameters
+    ----------
+    held : HeldOut
+        The model, the known cells, and the cells asked about; without a label.
+    names : tuple of str, shape (n,)
+        What the cells are called; in `held` they are numbered from 1.
+    calls : Series of str
+        What known cells were called by a model that had seen none of their animals; see `trust`.
+
+    Examples
+    --------
+    >>> from lspin import load_cells
+    >>> from lspin.explain import Asked
+    >>> Asked.__annotations__["names"]
+    'tuple[str, ...]'
+    """
+
+    held: HeldOut
+    names: tuple[str, ...]
+    calls: pd.Series
+
+    def trust(self, called: str) -> Trust:
+        """Return how often such a model is right."""
+        true = self.held.seen.y.loc[self.calls.index]
+        right = self.calls == true
+        of_called = right[self.calls == called]
+        share = float(of_called.mean()) if len(of_called) else np.nan
+        return Trust(float(right.mean()), share, len(right))
+
+
+def known_cells(verbose: int = 1) -> Cells:
+    """Load the mouse cells that one's own are compared with.
+
+    Returned are both the Allen cells, labelled by Cre line, and the cells of Gouwens et al. (2020),
+    labelled by their own RNA, under common names of the classes (:data:`KNOWN_CLASSES`). The second
+    have labels that are right but hardly any excitatory cells.
+
+    Parameters
+    ----------
+    verbose : int, default=1
+        0 shows no download progress.
+
+    Returns
+    -------
+    Cells
+        Of source "known", with the engineered features; or of "known-twin", if one of the two
+        tables is neither in the data folder nor to be had by network. Recorded and synthetic cells
+        are never mixed.
+
+    Examples
+    --------
+    >>> import os
+    >>> os.environ["LSPIN_SOURCE"] = "twin"
+    >>> from lspin.explain import known_cells
+    >>> cells = known_cells()
+    >>> cells.counts().to_dict()["Lamp5 or Sncg"] > 900, cells.is_synthetic
+    (True, True)
+    """
+    by_line = load_cells(verbose=verbose)
+    by_rna = load_cells("v1", or_twin=True, verbose=verbose)
+    return _pooled(by_line, by_rna) if _fits(by_line, by_rna) else _twins()
+
+
+def _fits(by_line: Cells, by_rna: Cells) -> bool:
+    return not (by_line.is_synthetic or by_rna.is_synthetic) and by_line.source == "allen"
+
+
+@lru_cache(maxsize=1)
+def _twins() -> Cells:
+    return _pooled(load_cells("twin"), load_cells("v1-twin"))
+
+
+def _pooled(by_line: Cells, by_rna: Cells) -> Cells:
+    """Put both tables into one."""
+    shift = _SECOND_TWIN if by_rna.is_synthetic else 0
+    moved = by_rna.X.index - shift
+    X = pd.concat([by_line.X, by_rna.X.set_axis(moved)]).reindex(columns=by_line.X.columns)
+    columns = list(METADATA_COLUMNS)
+    metadata = by_rna.metadata[columns].set_axis(moved)
+    return Cells(
+        X=engineered(X).rename_axis("specimen_id"),
+        y=pd.concat([by_line.y, by_rna.y.set_axis(moved)]).replace(KNOWN_CLASSES).rename("class"),
+        donors=pd.concat([by_line.donors, by_rna.donors.set_axis(moved) + shift]),
+        metadata=pd.concat([by_line.metadata[columns], metadata]),
+        source="known-twin" if by_line.is_synthetic else "known",
+        species=KNOWN_SPECIES,
+        cohort="all",
+        provenance={"tables": {**_tables(by_line), **_tables(by_rna)}, "dropped": []},
+        labels="mixed",
+    )
+
+
+def _tables(cells: Cells) -> dict[str, str]:
+    return dict(cells.provenance.get("tables", {}))
+
+
+def ask(X: pd.DataFrame, known: Cells | None = None, *, verbose: int = 0) -> Asked:
+    """Train on the known cells with just what was measured in new ones, and ask about these.
+
+    Parameters
+    ----------
+    X : DataFrame of float, shape (n, n_features)
+        Cells of one's own, by name: released or engineered features, as
+        :func:`~lspin.features.check_features` returns them. Used is what at least half of them
+        have; where a cell lacks one of these, the middle of the known cells stands in.
+    known : Cells, optional
+        With engineered features; :func:`known_cells` by default.
+    verbose : int, default=0
+        1 shows progress.
+
+    Returns
+    -------
+    Asked
+        The model has at most five open gates a cell. Training takes some ten seconds; a model
+        of the same measurements and cells is trained once.
+
+    Raises
+    ------
+    ValueError
+        If nothing was measured in a cell, or nothing of its spikes.
+
+    Examples
+    --------
+    >>> from lspin import load_cells
+    >>> from lspin.explain import ask, known_cells
+    >>> from lspin.features import ENGINEERED_FEATURES
+    >>> callable(ask)
+    True
+    """
+    new = engineered(X)
+    columns = [name for name in new if new[name].notna().mean() >= 0.5]
+    new = new[columns]
+    if empty := [str(cell) for cell in new.index[new.isna().all(axis=1)]]:
+        raise ValueError(f"Nothing was measured in {', '.join(empty[:5])}: leave it out.")
+    if not any(name.startswith(("peak_v", "threshold_i")) for name in columns):
+        raise ValueError(
+            "Nothing of a spike was measured, and without one nobody can tell types apart."
+        )
+    known = known_cells(verbose) if known is None else known
+    seen = replace(known, X=known.X[columns])
+    pipeline, calls = _trained(seen, verbose)
+    cells = own_cells(new.reset_index(drop=True), y=["not known"] * len(new))
+    cells = replace(cells, donors=-1 - _SECOND_TWIN * 10 - cells.donors)  # nobody else's
+    return Asked(HeldOut(pipeline, seen, cells), tuple(map(str, new.index)), calls)
+
+
+def _trained(seen: Cells, verbose: int) -> tuple[Pipeline, pd.Series]:
+    """Train the model, and another one without a fifth of the animals to be tried on them."""
+    train, test = donor_folds(seen.y, seen.donors)[0]
+    tried = _fitted(seen.select(seen.X.index[train]), verbose)
+    calls = pd.Series(tried.predict(seen.X.iloc[test]), seen.X.index[test])
+    return _fitted(seen, verbose), calls
+
+
+def _fitted(seen: Cells, verbose: int) -> Pipeline:
+    """Train on all these cells, or take the model that was trained on the same before."""
+    inputs = model_inputs(seen.X)
+    Z = inputs.fit_transform(seen.X)
+    model = LSPINClassifier(max_open=FEW, class_weight=CLASS_WEIGHT, random_state=0)
+    key = fingerprint(model, Z, seen.y, seen.donors)
+    if key not in _MODELS:
+        _MODELS[key] = model.set_params(verbose=verbose).fit(Z, seen.y, groups=seen.donors)
+    return make_pipeline(*(step for _, step in inputs.steps), _MODELS[key])
