@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import csv
 import os
-from io import StringIO
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -30,7 +29,8 @@ TEMPLATE_FEATURES: tuple[str, ...] = tuple(
 _UNIT_ROW = "unit"
 _EXAMPLE = "example (delete this row)"
 _MOST_SHOWN = 6
-_SHARE_IMPOSSIBLE = 0.2  # of a cell's measurements, and 3 at least: columns have changed places
+_FEW_OF_A_CELL = 3
+_SHARE_IMPOSSIBLE = 0.2  # of a cell's measurements: columns have changed places
 
 
 class Range(NamedTuple):
@@ -129,7 +129,7 @@ def unit_problems(X: pd.DataFrame) -> list[str]:
     Parameters
     ----------
     X : DataFrame of float, shape (n_cells, n_features)
-        Released or engineered features; NaN where not measured.
+        Released or engineered features; NaN where not measured. Cells have different names.
 
     Returns
     -------
@@ -147,30 +147,53 @@ def unit_problems(X: pd.DataFrame) -> list[str]:
     >>> print(unit_problems(X.assign(tau=X["tau"] / 1000))[0][:66])
     tau looks like seconds, not ms, in 3 of 3 cells (such as 0.0137 in
     """
-    said: list[str] = []
-    unexplained = pd.DataFrame(False, X.index, X.columns)
-    for name in X.columns:
-        values, possible = X[name], range_of(name)
-        if possible is None:
-            continue
-        left = values.notna() & ~possible.holds(values)
-        for unit, factor in possible.mistakes:
-            looks = left & possible.holds(values * factor)
-            if looks.any():
-                said.append(_looks_like(name, values[looks], unit, factor, int(values.count())))
-            left &= ~looks
-        unexplained[name] = left
-    share = unexplained.sum(axis=1) / X.notna().sum(axis=1).clip(lower=1)
-    moved = (unexplained.sum(axis=1) >= 3) & (share >= _SHARE_IMPOSSIBLE)
-    for cell in X.index[moved][:1]:
-        wrong = X.loc[cell][unexplained.loc[cell]]
-        examples = ", ".join(f"{name} = {value:.4g}" for name, value in wrong.head(3).items())
-        said.insert(
-            0,
-            f"{len(wrong)} measurements of cell {cell} are none that their columns can hold "
-            f"({examples}); so in {moved.sum()} of {len(X)} cells. Have columns changed places?",
-        )
-    return said
+    looks = {name: _other_units(X[name]) for name in X.columns}
+    n_wrong = sum((found.notna() for found in looks.values()), pd.Series(0, X.index))
+    said = []
+    for name, found in looks.items():
+        # One odd value is no other unit: it takes most of a column, or several of a cell.
+        most = found.notna().sum() > 0.5 * X[name].count()
+        found = found if most else found[n_wrong >= _FEW_OF_A_CELL]
+        if found.notna().any():
+            said.append(_looks_like(name, X[name], found.dropna()))
+    return [*_moved_columns(X, looks), *said]
+
+
+def _other_units(values: pd.Series) -> pd.Series:
+    """Name the unit that each value looks like; None if it is possible or nothing explains it."""
+    found = pd.Series(None, values.index, dtype=object)
+    possible = range_of(str(values.name))
+    if possible is None:
+        return found
+    left = values.notna() & ~possible.holds(values)
+    for unit, factor in possible.mistakes:
+        looks = left & possible.holds(values * factor)
+        found[looks] = unit
+        left &= ~looks
+    return found
+
+
+def _moved_columns(X: pd.DataFrame, looks: dict[str, pd.Series]) -> list[str]:
+    """Say so if a share of a cell's values is impossible and no unit explains it."""
+    odd = pd.DataFrame(
+        {
+            name: X[name].notna() & ~possible.holds(X[name]) & looks[name].isna()
+            for name in X.columns
+            if (possible := range_of(name))
+        },
+        index=X.index,
+    )
+    n_odd = odd.sum(axis=1)
+    moved = (n_odd >= _FEW_OF_A_CELL) & (n_odd >= _SHARE_IMPOSSIBLE * X.notna().sum(axis=1))
+    if not moved.any():
+        return []
+    cell = moved.idxmax()
+    wrong = X.loc[cell, odd.columns[odd.loc[cell]]]
+    examples = ", ".join(f"{name} = {value:.4g}" for name, value in wrong.head(3).items())
+    return [
+        f"{len(wrong)} measurements of cell {cell} are none that their columns can hold "
+        f"({examples}); so in {moved.sum()} of {len(X)} cells. Have columns changed places?"
+    ]
 
 
 def impossible_values(X: pd.DataFrame) -> dict[Any, list[str]]:
@@ -204,12 +227,14 @@ def impossible_values(X: pd.DataFrame) -> dict[Any, list[str]]:
     return said
 
 
-def _looks_like(name: str, values: pd.Series, unit: str, factor: float, n_cells: int) -> str:
-    feature = FEATURES[name]
-    right = feature.unit or "a share of 1"
+def _looks_like(name: str, values: pd.Series, found: pd.Series) -> str:
+    unit, cell = found.iloc[0], found.index[0]
+    possible = range_of(name)
+    factor = dict(possible.mistakes)[unit] if possible else 1.0
     return (
-        f"{name} looks like {unit}, not {right}, in {len(values)} of {n_cells} cells (such as "
-        f"{values.iloc[0]:.3g} in cell {values.index[0]}): multiply by {factor:g}."
+        f"{name} looks like {unit}, not {FEATURES[name].unit or 'a share of 1'}, in "
+        f"{len(found)} of {values.count()} cells (such as {values[cell]:.3g} in cell {cell}): "
+        f"multiply by {factor:g}."
     )
 
 
@@ -281,15 +306,7 @@ def read_features(path: str | os.PathLike[str]) -> pd.DataFrame:
     A2    -65.0   NaN
     """
     path = Path(path)
-    try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines(keepends=True)
-        text = "".join(line for line in lines if not line.startswith("#"))
-        table = pd.read_csv(StringIO(text), skipinitialspace=True, dtype=str, index_col=False)
-    except (UnicodeDecodeError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
-        why = " ".join(str(error).split())[:120]
-        raise ValueError(f"{path.name} is no table of features ({why}).") from error
-    table.columns = [str(name).strip() for name in table.columns]
-    table = table.dropna(how="all")  # blank rows, as spreadsheets leave them
+    table = _texts(path)
     named = next((name for name in (ID_COLUMN, "specimen_id") if name in table), None)
     ids = table[named].fillna("").str.strip() if named else pd.Series("", table.index)
     if named:
@@ -303,6 +320,8 @@ def read_features(path: str | os.PathLike[str]) -> pd.DataFrame:
         ids = pd.Series([str(n) for n in range(1, len(table) + 1)], table.index)
     known = {*RELEASED_FEATURES, *ENGINEERED_FEATURES}
     columns = [name for name in table if name in known]
+    if len(set(columns)) < len(columns):
+        raise ValueError(f"{path.name} has two columns named {_first_repeated(columns)!r}.")
     if not columns or table.empty:
         raise ValueError(
             f"{path.name} has {'no cells' if columns else 'no column that is a feature'}. "
@@ -459,6 +478,30 @@ def _example_value(name: str) -> float:
     return _EXAMPLE_VALUES[parts[-1]]
 
 
+def _first_repeated(names: list[str]) -> str:
+    return next(name for name in names if names.count(name) > 1)
+
+
+def _texts(path: Path) -> pd.DataFrame:
+    """Read the cells of a table as text; rows must be whole."""
+    try:
+        lines = path.read_text(encoding="utf-8-sig").splitlines(keepends=True)
+        rows = list(csv.reader((line for line in lines if not line.startswith("#")), strict=True))
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise ValueError(f"{path.name} is no table of features ({error}).") from error
+    rows = [row for row in rows if any(part.strip() for part in row)]  # spreadsheets leave blanks
+    names = [name.strip() for name in rows[0]] if rows else []
+    if len(names) == 1 and ";" in names[0]:
+        raise ValueError(f"{path.name} is separated by semicolons: save it with commas.")
+    for number, row in enumerate(rows, start=1):
+        if len(row) != len(names):
+            raise ValueError(
+                f"{path.name}: row {number} has {len(row)} fields, the first has {len(names)}. "
+                "Was it cut off, or is there a comma too many?"
+            )
+    return pd.DataFrame(rows[1:], columns=names, dtype=str)
+
+
 def _check_unit_row(name: str, rows: pd.DataFrame) -> None:
     """Refuse a row of units that says another unit than ours."""
     for _, row in rows.iterrows():
@@ -482,7 +525,7 @@ def _numbers(name: str, column: str, texts: pd.Series) -> pd.Series:
     """Read the numbers of one column, or say which cell is none."""
     stripped = texts.fillna("").str.strip()
     stripped = stripped.mask(stripped.str.lower().isin(["nan", "na", "n/a", "none", "-"]), "")
-    numbers = pd.to_numeric(stripped.replace("", np.nan), errors="coerce")
+    numbers = pd.to_numeric(stripped.mask(stripped == "", np.nan), errors="coerce")
     wrong = stripped[(stripped != "") & numbers.isna()]
     if len(wrong):
         comma = " Decimal commas are not read." if "," in wrong.iloc[0] else ""

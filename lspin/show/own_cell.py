@@ -508,7 +508,7 @@ def plot_own_card(card: OwnCard) -> Figure:
     import matplotlib.pyplot as plt
 
     fig = plt.figure(figsize=(9.5, 6.6), layout="constrained")
-    grid = fig.add_gridspec(2, 3, height_ratios=[1, 1.2], width_ratios=[1, 1, 1.15])
+    grid = fig.add_gridspec(2, 3, height_ratios=[1, 1.2], width_ratios=[1, 0.9, 1.25])
     plot_probability(fig.add_subplot(grid[0, 0]), card.probability)
     _plot_trace(fig.add_subplot(grid[0, 1:]), card)
     places = fig.add_subplot(grid[1, 0])
@@ -516,7 +516,9 @@ def plot_own_card(card: OwnCard) -> Figure:
     places.set_xlabel("percentile among\nknown cells")
     _write_neighbours(fig.add_subplot(grid[1, 2]), card)
     _write_head(fig, card)
-    name_source(fig, f"{card.how_often_right} {card.source}")
+    lacks = "; ".join(f"{why} ({n})" for why, n in card.reasons().items())
+    missing = f"Missing: {lacks}. " if lacks else ""
+    name_source(fig, f"{card.how_often_right} {missing}{card.source}")
     return fig
 
 
