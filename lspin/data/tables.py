@@ -142,8 +142,8 @@ _PATCHSEQ_NAMES = {
 _PATCHSEQ_NAMES |= {f"{name}-twin": f"{_TWIN} of {of}" for name, of in _PATCHSEQ_NAMES.items()}
 
 _KNOWN = (
-    "mouse cells of the Allen Cell Types Database, labelled by Cre line, and of "
-    "Gouwens et al. (2020), labelled by their own RNA"
+    "Allen Cell Types Database, labelled by Cre line, and Gouwens et al. (2020), labelled by their "
+    "own RNA"
 )
 
 _SOURCE_NAMES = {

@@ -29,6 +29,22 @@ MAX_BYTES = 2_000_000_000
 LIMIT_S = 60.0
 """How long a file may take that is read in a process of its own, in s."""
 
+_READ_ALL = """
+import sys
+import h5py
+
+def read(name, item):
+    dict(item.attrs)
+    if isinstance(item, h5py.Dataset) and item.size < 250_000_000:
+        item[()]
+
+try:
+    with h5py.File(sys.argv[1], "r") as file:
+        file.visititems(read)
+except Exception:
+    pass  # why it cannot be read, its reader says
+"""
+
 _MOST_SWEEPS = 5_000
 _MAX_SAMPLES = 250_000_000  # what a small compressed file may claim to hold
 
@@ -184,11 +200,9 @@ def check_readable(path: str | os.PathLike[str], limit_s: float = LIMIT_S) -> No
     path = Path(path)
     if path.suffix.lower() not in (".nwb", ".h5", ".hdf5"):
         return
-    program = "import sys; from lspin.features.files import _read; from pathlib import Path\n"
-    program += "try: _read(Path(sys.argv[1]))\nexcept (ValueError, OSError, ImportError): pass"
     try:
         ended = subprocess.run(
-            [sys.executable, "-c", program, str(path.absolute())],
+            [sys.executable, "-c", _READ_ALL, str(path.absolute())],
             timeout=limit_s,
             capture_output=True,
             check=False,
@@ -214,6 +228,8 @@ def _read(path: Path) -> Traces:
     kind = path.suffix.lower()
     if kind not in readers:
         raise ValueError(f"{path.name}: recordings are read from {', '.join(readers)} files.")
+    if path.is_dir():
+        raise ValueError(f"{path.name} is a folder: name a file in it.")
     size = path.stat().st_size
     if size > MAX_BYTES:
         raise ValueError(
@@ -323,6 +339,8 @@ def _read_hdf5(path: Path) -> Traces:
             what, factor = _named(name)
             if what in ("mV", "pA"):
                 rows = list(np.atleast_2d(data[()]) * factor)
+                if not rows:
+                    raise _NotRead(f"has no sweeps in {name}.")
                 if len(rows) > len(rows[0]):
                     raise _NotRead(f"has {name} of shape {data.shape}, not (n_sweeps, n_samples).")
                 if what == "mV":

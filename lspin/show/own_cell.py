@@ -293,13 +293,13 @@ def own_row(measured: Measured) -> pd.DataFrame:
     >>> own_row(measure(simulated_recording())).shape
     (1, 45)
     """
-    if measured.spikes.empty:
-        why = next((w for n, w in measured.missing.items() if n == "threshold_i_long_square"), "")
-        raise ValueError(
-            f"{measured.recording.name}: no spike was found that current had evoked"
-            f"{f' ({why})' if why else ''}, and without one nobody can tell types apart."
-        )
     row = measured.table().dropna(axis=1)
+    if not any(name.startswith("threshold_i") for name in row):
+        raise ValueError(
+            f"{measured.recording.name}: no spike was found that current had evoked "
+            f"({measured.missing['threshold_i_long_square']}), and without one nobody can tell "
+            "types apart."
+        )
     if "fewer than three spikes" in measured.missing.get("adaptation", ""):
         row = row.assign(adaptation=np.nan)
     return row

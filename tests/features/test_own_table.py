@@ -1,4 +1,4 @@
-"""A table of one's own: the form comes in as it went out; wrong units are named, never converted."""
+"""A table of one's own: it comes in as it went out; wrong units are named, never converted."""
 
 import numpy as np
 import pandas as pd
