@@ -45,7 +45,8 @@ def candidates() -> Iterator[tuple[str, pd.DataFrame, pd.Series, pd.Series]]:
 
 
 def main() -> None:
-    """Print macro F1 and accuracy, and how many excitatory cells are found; means over seeds."""
+    """Print macro F1 and accuracy, and the shares of excitatory and of
+    inhibitory cells that are called rightly; means over seeds."""
     m1 = load_cells("m1")
     new, true = engineered(m1.X)[FEATURES], m1.y.replace(CLASSES).to_numpy()
     temperature = m1.metadata["temperature_c"].to_numpy()
@@ -64,6 +65,8 @@ def main() -> None:
                 row[f"accuracy {degrees}"] = np.mean(true[of] == called[of])
                 excites = of & (true == "Glutamatergic")
                 row[f"excitatory {degrees}"] = np.mean(called[excites] == "Glutamatergic")
+                inhibits = of & (true != "Glutamatergic")
+                row[f"inhibitory {degrees}"] = np.mean(called[inhibits] == true[inhibits])
             rows.append(row)
         print(name, flush=True)
     table = pd.DataFrame(rows).groupby("known cells", sort=False).mean()

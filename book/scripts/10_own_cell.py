@@ -160,12 +160,12 @@ import pandas as pd
 
 from lspin.features import FEATURES
 
-known = measured.features.dropna()
+values = measured.features.dropna()
 pd.DataFrame(
     {
-        "value": known.round(3),
-        "unit": [FEATURES[name].unit for name in known.index],
-        "feature": [FEATURES[name].label for name in known.index],
+        "value": values.round(3),
+        "unit": [FEATURES[name].unit for name in values.index],
+        "feature": [FEATURES[name].label for name in values.index],
     }
 )
 

@@ -88,9 +88,14 @@ class OwnCard:
 
     Examples
     --------
-    >>> from lspin.show import OwnCard
-    >>> "doubts" in OwnCard.__annotations__
-    True
+    >>> from lspin import classify, load_cells
+    >>> from lspin.explain import known_cells
+    >>> known = known_cells(verbose=0)
+    >>> few = known.select(known.X.index[::30])
+    >>> X = load_cells("twin").X.iloc[:1].set_axis(["A1"])
+    >>> (card,) = classify(X, known=few, temperature_c=22)
+    >>> str(card).splitlines()[0]
+    'OUTSIDE of what the model knows. Take the answer for a guess:'
     """
 
     name: str
@@ -226,8 +231,8 @@ def classify(
 
     Examples
     --------
-    >>> from lspin import LSPINClassifier, classify, load_cells
     >>> import pandas as pd
+    >>> from lspin import classify
     >>> try:
     ...     classify(pd.DataFrame({"vrest": [-0.07]}, index=["A1"]))
     ... except ValueError as error:
@@ -461,9 +466,14 @@ def cards_table(cards: Sequence[OwnCard]) -> pd.DataFrame:
 
     Examples
     --------
+    >>> from lspin import classify, load_cells
+    >>> from lspin.explain import known_cells
     >>> from lspin.show import cards_table
-    >>> cards_table([]).empty
-    True
+    >>> known = known_cells(verbose=0)
+    >>> few = known.select(known.X.index[::30])
+    >>> X = load_cells("twin").X.iloc[:1].set_axis(["A1"])
+    >>> cards_table(classify(X, known=few)).columns[:4].tolist()
+    ['cell', 'called', 'probability', 'outside']
     """
     rows = []
     for card in cards:
@@ -501,9 +511,15 @@ def plot_own_card(card: OwnCard) -> Figure:
 
     Examples
     --------
+    >>> from lspin import classify, load_cells
+    >>> from lspin.explain import known_cells
     >>> from lspin.show import plot_own_card
-    >>> callable(plot_own_card)
-    True
+    >>> known = known_cells(verbose=0)
+    >>> few = known.select(known.X.index[::30])
+    >>> X = load_cells("twin").X.iloc[:1].set_axis(["A1"])
+    >>> (card,) = classify(X, known=few)
+    >>> len(plot_own_card(card).axes)
+    5
     """
     import matplotlib.pyplot as plt
 
