@@ -45,8 +45,7 @@ def candidates() -> Iterator[tuple[str, pd.DataFrame, pd.Series, pd.Series]]:
 
 
 def main() -> None:
-    """Print macro F1 and accuracy, and the shares of excitatory and of
-    inhibitory cells that are called rightly; means over seeds."""
+    """Print scores, and what share of excitatory and inhibitory cells is right; means of seeds."""
     m1 = load_cells("m1")
     new, true = engineered(m1.X)[FEATURES], m1.y.replace(CLASSES).to_numpy()
     temperature = m1.metadata["temperature_c"].to_numpy()

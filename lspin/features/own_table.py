@@ -144,8 +144,8 @@ def unit_problems(X: pd.DataFrame) -> list[str]:
     >>> X = load_cells("twin").X.iloc[:3]
     >>> unit_problems(X)
     []
-    >>> print(unit_problems(X.assign(tau=X["tau"] / 1000))[0][:66])
-    tau looks like seconds, not ms, in 3 of 3 cells (such as 0.0137 in
+    >>> print(unit_problems(X.assign(tau=X["tau"] / 1000))[0][:47])
+    tau looks like seconds, not ms, in 3 of 3 cells
     """
     looks = {name: _other_units(X[name]) for name in X.columns}
     n_wrong = sum((found.notna() for found in looks.values()), pd.Series(0, X.index))
@@ -299,11 +299,10 @@ def read_features(path: str | os.PathLike[str]) -> pd.DataFrame:
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     path = Path(folder) / "cells.csv"
     ...     _ = path.write_text("cell,vrest,tau\nunit,mV,ms\nA1,-70,12\nA2,-65,")
-    ...     print(read_features(path).to_string())
-          vrest   tau
-    cell
-    A1    -70.0  12.0
-    A2    -65.0   NaN
+    ...     print(read_features(path).reset_index().to_string(index=False))
+    cell  vrest  tau
+      A1  -70.0 12.0
+      A2  -65.0  NaN
     """
     path = Path(path)
     table = _texts(path)
