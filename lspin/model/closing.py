@@ -228,8 +228,9 @@ class ClosingLSPIN(nn.Module):
                 return found[0], found[1]
         # Whoever closes gates by hand asks about many copies of a cell.
         rows, which = torch.cat([x, expected], dim=1).unique(dim=0, return_inverse=True)
-        once = rows.split([x.shape[1], expected.shape[1]], dim=1)
-        place, cost = (found[which] for found in close_in_turn(self.reader, *once, self.task))
+        some, said = rows[:, : x.shape[1]], rows[:, x.shape[1] :]
+        found = close_in_turn(self.reader, some, said, self.task)
+        place, cost = found[0][which], found[1][which]
         if x.numel() <= ELEMENTS_AT_ONCE:
             self.seen.append((x.clone(), expected.clone(), place, cost))
         return place, cost
