@@ -17,6 +17,7 @@ from lspin.data.tables import RELEASED_FEATURES, SPIKE_FEATURES, STIMULI
 from lspin.features import (
     AUTHORS_FEATURES,
     ENGINEERED_FEATURES,
+    SHARED_FEATURES,
     FEATURES,
     LOGGED_FEATURES,
     SPIKE_CATALOGUE,
@@ -55,7 +56,7 @@ def one_cell(**values):
 
 
 def test_catalogue_holds_every_feature_and_no_other():
-    expected = {*PATCHSEQ_FEATURES, *ENGINEERED_FEATURES, *AUTHORS_FEATURES}
+    expected = {*PATCHSEQ_FEATURES, *ENGINEERED_FEATURES, *AUTHORS_FEATURES, *SHARED_FEATURES}
     assert set(FEATURES) == expected
     assert set(SPIKE_CATALOGUE) == set(SPIKE_FEATURES)
     assert len(set(AUTHORS_FEATURES)) == 41
