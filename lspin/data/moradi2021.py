@@ -1,7 +1,7 @@
 """Half-widths of the cells of the Allen table, which the Allen Institute did not release.
 
-Moradi Chameh et al. (2021), Nature Communications, published a table of the same 2333 specimens with
-ten more measurements; the half-width of the first spike at rheobase is the one that other labs
+Moradi Chameh et al. (2021), Nature Communications, published a table of the same 2333 specimens
+with ten more measurements; the half-width of the first spike at rheobase is the one that other labs
 publish, too. The file states no licence: it is downloaded and never redistributed.
 """
 

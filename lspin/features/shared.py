@@ -14,7 +14,7 @@ SHARED_FEATURES: tuple[str, ...] = (
     *("spike_height_mv_long_square", "fast_trough_depth_mv_long_square"),
     *("upstroke_downstroke_ratio_long_square", HALF_WIDTH),
 )
-"""What :func:`shared_features` returns, the half-width last: the Allen Institute did not release it."""
+"""What :func:`shared_features` returns; the last one was not released by the Allen Institute."""
 
 _ORDERS_OF_MAGNITUDE = ("ri", "tau", "latency", "threshold_i_long_square", HALF_WIDTH)
 
@@ -55,7 +55,9 @@ def shared_features(X: pd.DataFrame) -> pd.DataFrame:
     needed = {*names} - {f"spike_height_mv_{s}", f"fast_trough_depth_mv_{s}", f"delay_ms_{s}"}
     needed |= {f"peak_v_{s}", f"fast_trough_v_{s}", f"threshold_t_{s}"}
     if lacking := sorted(needed - set(X.columns)):
-        raise ValueError(f"The table lacks {lacking}: pass the released features of load_cells().X.")
+        raise ValueError(
+            f"The table lacks {lacking}: pass the released features of load_cells().X."
+        )
     threshold = X[f"threshold_v_{s}"]
     table = X.assign(
         **{

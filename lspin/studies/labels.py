@@ -245,7 +245,7 @@ def _scores(answers: Mapping[tuple, _Answer], labelled: Mapping[str, Cells]) -> 
 
 
 def _calibration(pooled: Mapping[tuple, _Answer], labelled: Mapping[str, Cells]) -> pd.DataFrame:
-    """How sure the answers are, and how often they are right."""
+    """Compare how sure the answers are with how often they are right."""
     rows = []
     for trained, by in _PAIRS:
         for (label, name), answer in pooled.items():
@@ -260,7 +260,7 @@ def _calibration(pooled: Mapping[tuple, _Answer], labelled: Mapping[str, Cells])
 
 
 def _reliability(pooled: Mapping[tuple, _Answer], labelled: Mapping[str, Cells]) -> pd.DataFrame:
-    """The same, by how sure the answers are."""
+    """Compare how sure and how right the answers are, in bins of how sure they are."""
     rows = []
     for trained, by in _PAIRS:
         for (label, name), answer in pooled.items():
@@ -276,7 +276,7 @@ def _reliability(pooled: Mapping[tuple, _Answer], labelled: Mapping[str, Cells])
 
 
 def _lines(by_cre: Cells, by_rna: Cells) -> pd.DataFrame:
-    """In how many cells of each line the RNA says the same class."""
+    """Count in how many cells of each line the RNA says the same class."""
     agrees = by_cre.y == by_rna.y
     lines = by_cre.metadata["line_name"]
     rows = []
@@ -289,7 +289,7 @@ def _lines(by_cre: Cells, by_rna: Cells) -> pd.DataFrame:
 
 
 def _believed(pooled: Mapping[tuple, _Answer], by_cre: Cells, by_rna: Cells) -> pd.DataFrame:
-    """Where the labels differ: whom the answers of models trained on Cre lines agree with."""
+    """Count, where the labels differ, which one models trained on Cre lines agree with."""
     differ = by_cre.X.index[by_cre.y != by_rna.y]
     lines = by_cre.metadata.loc[differ, "line_name"]
     rows = []
@@ -316,7 +316,7 @@ def _odd(
     models: Sequence[str],
     n_repeats: int,
 ) -> pd.DataFrame:
-    """How many of the cells at the top of each list are mislabelled; mean over folds."""
+    """Count the mislabelled cells at the top of each list; mean over folds."""
     wrong = by_cre.y != by_rna.y
     found: dict[tuple[str, str], list[float]] = {}
     sizes = []
@@ -350,7 +350,7 @@ def _columns(answer: _Answer, y: pd.Series) -> np.ndarray:
 
 
 def _gates(pooled: Mapping[tuple, _Answer], labelled: Mapping[str, Cells]) -> pd.DataFrame:
-    """How often each gate is open for the cells called by each class."""
+    """Count how often each gate is open for the cells called by each class."""
     rows = []
     for label in labelled:
         answer = pooled[label, _FEW]
@@ -367,7 +367,7 @@ def _gates(pooled: Mapping[tuple, _Answer], labelled: Mapping[str, Cells]) -> pd
 def _overlap(
     labelled: Mapping[str, Cells], answers: Mapping[tuple, _Answer], memory: Memory | None
 ) -> pd.DataFrame:
-    """Jaccard index of a cell's open gates under two trainings, on the first fold."""
+    """Compare a cell's open gates under two trainings (Jaccard index), on the first fold."""
     model = _contenders([_FEW], 100)[_FEW]
     key = _key(labelled[CRE], model, "again")
     task = partial(_answer, model, labelled[CRE], *_folds(labelled, 0)[0], 100)

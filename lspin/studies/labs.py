@@ -15,7 +15,7 @@ from joblib import Memory, delayed
 from sklearn.base import BaseEstimator, clone
 from sklearn.pipeline import Pipeline, make_pipeline
 
-from lspin.data import Cells, add_half_width, donor_folds, in_five_classes, load_cells, own_cells
+from lspin.data import Cells, donor_folds, in_five_classes, load_cells, own_cells
 from lspin.data.patchseq import HALF_WIDTH
 from lspin.evaluate.adaptation import (
     correct_priors,
@@ -221,7 +221,12 @@ def _answers(
         for features, (X, other) in _tables(train, described.cells).items():
             for name, seed in product(LAB_MODELS, range(n_repeats)):
                 model = _model(name, seed)
-                seen = (X.to_numpy(), other.to_numpy(), train.y.tolist(), described.cells.y.tolist())
+                seen = (
+                    X.to_numpy(),
+                    other.to_numpy(),
+                    train.y.tolist(),
+                    described.cells.y.tolist(),
+                )
                 key = fingerprint("labs", *seen, list(X), DENSE, ONE_MASK, repr(model))
                 task = partial(_carry, model, X, train, other, described.cells.y)
                 tasks.append(delayed(keep)(key, task))
@@ -294,13 +299,15 @@ def _carried(answers: Answers, labs: Mapping[str, Lab]) -> pd.DataFrame:
         before = [_called(answers[lab, TWELVE, AS_IT_IS, name, seed]) for seed in seeds]
         right = np.mean([c == truth for c in called], axis=0)
         gain = right - np.mean([c == truth for c in before], axis=0)
-        row = {"lab": lab, "measurements": features, "way": way, "model": name}
-        for what, (mean, low, high) in {
+        row: dict[str, Any] = {"lab": lab, "measurements": features, "way": way, "model": name}
+        estimates: dict[str, tuple[Any, Any, Any]] = {
             "accuracy": donor_interval(right, donors),
-            "macro_f1": _donor_f1(np.tile(truth, len(seeds)), np.concatenate(called),
-                                  np.tile(donors, len(seeds))),
+            "macro_f1": _donor_f1(
+                np.tile(truth, len(seeds)), np.concatenate(called), np.tile(donors, len(seeds))
+            ),
             "gain": donor_interval(gain, donors),
-        }.items():
+        }
+        for what, (mean, low, high) in estimates.items():
             row |= {what: float(mean), f"{what}_low": float(low), f"{what}_high": float(high)}
         rows.append(row)
     return pd.DataFrame(rows)
@@ -337,7 +344,7 @@ def _reasons(
     memory: Memory | None,
     verbose: int,
 ) -> pd.DataFrame:
-    """Mean recall of three classes, answers limited to these: shares of classes play no part."""
+    """Take the mean recall of three classes, so that shares of classes play no part."""
     three = allen.select(allen.y.isin(THREE))
     train, name = shared_features(allen.X), "LSPIN"
     tables = {RELEASED: allen.X.drop(columns=HALF_WIDTH)}
@@ -358,7 +365,7 @@ def _reasons(
     of_features: dict[str, list[pd.DataFrame]] = {}
     for features, proba in zip(places, parts, strict=True):
         of_features.setdefault(features, []).append(proba)
-    rows = []
+    rows: list[dict[str, Any]] = []
     for features, probas in of_features.items():
         proba = pd.concat(probas).loc[three.X.index]
         rows.append({"where": "Allen, own folds", "measurements": features, "way": AS_IT_IS})
@@ -367,7 +374,7 @@ def _reasons(
         if lab.startswith("M1") and model == name and seed == 0 and features in tables:
             cells = labs[lab].cells
             cells = cells.select(cells.y.isin(THREE))
-            row = {"where": lab, "measurements": features, "way": way}
+            row: dict[str, Any] = {"where": lab, "measurements": features, "way": way}
             rows.append(row | _recall(answers[lab, features, way, model, seed], cells))
     return pd.DataFrame(rows)
 
@@ -382,7 +389,7 @@ def _own_fold(
 
 
 def _recall(proba: pd.DataFrame, cells: Cells) -> dict[str, float]:
-    """Mean over three classes of the share that is found, with an interval over donors."""
+    """Mean over three classes of the share that is found, answers limited to these three."""
     called = _called(proba.loc[cells.X.index, list(THREE)])
     right = (called == cells.y).astype(float)
     # Each class counts the same, so that the mean over cells is the mean over classes.
@@ -392,7 +399,7 @@ def _recall(proba: pd.DataFrame, cells: Cells) -> dict[str, float]:
 
 
 def _within(allen: Cells, labs: Mapping[str, Lab]) -> pd.DataFrame:
-    """How far each class lies from the same class of the Allen cells, in its standard deviations."""
+    """Measure how far each class lies from the same class of the Allen cells, in its SD."""
     train = shared_features(allen.X)
     rows = []
     for lab, described in labs.items():
@@ -408,7 +415,7 @@ def _within(allen: Cells, labs: Mapping[str, Lab]) -> pd.DataFrame:
 
 
 def _shifts(allen: Cells, labs: Mapping[str, Lab]) -> pd.DataFrame:
-    """What a reader would be warned of, without any label."""
+    """Measure what a reader would be warned of, without any label."""
     parts = []
     for lab, described in labs.items():
         train = _inhibitory_or_all(allen, described.classes)
@@ -422,7 +429,7 @@ def _shifts(allen: Cells, labs: Mapping[str, Lab]) -> pd.DataFrame:
 def _fingerprints(
     allen: Cells, labs: Mapping[str, Lab], memory: Memory | None, verbose: int
 ) -> pd.DataFrame:
-    """By which gates each class is recognised, in models of one lab each; two folds of five."""
+    """Ask by which gates each class is recognised, in models of one lab each; two folds."""
     parts = []
     tables = {"Allen": allen, "M1, 25 °C": labs["M1, 25 °C"].cells}
     both = shared_features(allen.X).dropna(axis=1, how="all").columns

@@ -17,9 +17,9 @@ from lspin.data.tables import RELEASED_FEATURES, SPIKE_FEATURES, STIMULI
 from lspin.features import (
     AUTHORS_FEATURES,
     ENGINEERED_FEATURES,
-    SHARED_FEATURES,
     FEATURES,
     LOGGED_FEATURES,
+    SHARED_FEATURES,
     SPIKE_CATALOGUE,
     STIMULUS_ONSET_S,
     ReleasedFeatures,
