@@ -72,7 +72,7 @@ print(by_cre.banner())
 from lspin.studies import read_results, results_file
 
 tables, about = read_results(results_file("labels"))
-recorded_on = "Recorded. " + about["banner"]
+recorded_on = "Recorded on " + about["banner"].removeprefix("Source: ")
 print(recorded_on)
 print(about["protocol"])
 
@@ -211,10 +211,6 @@ for name in ("RNA → RNA", "Cre line → RNA"):
 # %%
 import numpy as np
 
-from lspin.data import donor_folds
-from lspin.evaluate import quick_rivals
-from lspin.features import model_inputs
-
 classes = np.unique(by_rna.y)
 
 
@@ -226,7 +222,11 @@ def spoil(y, share, one_way, rng):
     return y.where(~wrong, other)
 
 
-# %% mystnb={"image": {"alt": "Two lines of accuracy against the share of wrong labels, judged by clean labels, and a dotted line of the share of labels that are right. With random mistakes the accuracy hardly falls; with mistakes that all go one way it holds for a while and drops steeply between 40 and 50 % wrong labels."}}
+# %%
+from lspin.data import donor_folds
+from lspin.evaluate import quick_rivals
+from lspin.features import model_inputs
+
 train, test = donor_folds(by_rna.y, by_rna.donors)[0]
 inputs = model_inputs(by_rna.X).fit(by_rna.X.iloc[train])
 Z = inputs.transform(by_rna.X)
@@ -238,6 +238,8 @@ for kind, one_way in (("at random", False), ("all one way", True)):
         svm.fit(Z.iloc[train], spoil(by_rna.y.iloc[train], share, one_way, rng))
         right = svm.predict(Z.iloc[test]) == by_rna.y.iloc[test]
         judged[kind, share] = right.mean()
+
+# %% mystnb={"image": {"alt": "Two lines of accuracy against the share of wrong labels, judged by clean labels, and a dotted line of the share of labels that are right. With random mistakes the accuracy hardly falls; with mistakes that all go one way it holds for a while and drops steeply between 40 and 50 % wrong labels."}}
 fig, ax = plt.subplots(figsize=(6, 3.2), layout="constrained")
 for (kind, line), marker in zip(pd.Series(judged).groupby(level=0), "so", strict=True):
     ax.plot(shares, line, f"{marker}-", label=f"wrong {kind}")
@@ -431,7 +433,7 @@ print(", ".join(behind[behind > 0].index) or "none")
 # ```{dropdown} Solution
 # Cut the cells into halves at the median of `t_type_probability`. On recorded cells the model and
 # the RNA agree more often in the surer half: part of what looks like a mistake of the model may be one
-# of the RNA. The twin draws no such probabilities, so there is nothing to see.
+# of the RNA. On the twin the probabilities were drawn at random, and nothing follows from them.
 # ```
 
 # %% tags=["hide-cell"]
