@@ -340,22 +340,20 @@ plt.show()
 #
 # Whoever looks up the best row for M1 has used the labels of M1. In your laboratory there are none to
 # look up. An honest way is to choose on *one* laboratory and to be judged on *another*. We choose on
-# V1, by macro F1 of LSPIN, among all ways and all choices of measurements that M1 has, too; then look
-# at M1 at 25 °C, once.
+# V1, by the mean macro F1 of the three models, so that it is about the way and not about the luck of one
+# model, among all ways and all choices of measurements that M1 has, too; then look at M1 at 25 °C, once.
 
 # %%
 options = carried[carried["way"].isin(plain) & (carried["measurements"] != "42 released")]
-options = options.set_index(["lab", "model"]).sort_index()
-on_v1 = options.loc[("V1, inhibitory", "LSPIN")]
-chosen = on_v1.loc[on_v1["macro_f1"].to_numpy() == on_v1["macro_f1"].max()].iloc[0]
-print(f"chosen on V1: {chosen['way']}; measurements: {chosen['measurements']}")
+on_v1 = options[options["lab"] == "V1, inhibitory"]
+choice = on_v1.groupby(["measurements", "way"])["macro_f1"].mean().idxmax()
+print(f"chosen on V1: {choice[1]}; measurements: {choice[0]}")
+options = options.set_index(["measurements", "way", "lab", "model"])
 
 
 def with_choice(name, model="LSPIN"):
     """Return the recorded row of what was chosen on V1."""
-    rows = options.loc[(name, model)]
-    is_it = (rows["way"] == chosen["way"]) & (rows["measurements"] == chosen["measurements"])
-    return rows[is_it].iloc[0]
+    return options.loc[(*choice, name, model)]
 
 
 for model in about["models"]:
@@ -370,13 +368,14 @@ print(
     f"M1 at 25 °C: {cold['gain']:+.3f} ({cold['gain_low']:+.3f} to {cold['gain_high']:+.3f}) "
     f"over the twelve as they are, which {told}; M1 at 34 °C: {warm['gain']:+.3f}."
 )
-assert cold["gain_low"] > 0 and warm["gain"] < 0
+assert cold["gain_low"] > 0
 
 # %% [markdown]
-# That is the honest end: one choice, made elsewhere, that helps where the temperature differs and
-# *harms* where it does not and the mixture does. To do better you must know something of the new
-# table: its temperature, or how it was collected. Here, "recorded as warm as the training cells" is
-# reason enough to leave the inputs alone.
+# That is the honest end: one choice, made elsewhere, that helps where the temperature differs. Where it
+# does not differ and the mixture of classes does, as at 34 °C, standardising takes something away
+# first, and correcting the shares need not give all of it back: look at the sign of the last number.
+# To do better you must know something of the new table: its temperature, or how it was collected. Here,
+# "recorded as warm as the training cells" is reason enough to leave the inputs alone.
 #
 # ### What does not help
 #
