@@ -377,6 +377,10 @@ assert cold["gain_low"] > 0
 # To do better you must know something of the new table: its temperature, or how it was collected. Here,
 # "recorded as warm as the training cells" is reason enough to leave the inputs alone.
 #
+# Two things that this does not show. The score on V1 is no test of a choice that was made on V1. And
+# whoever wrote down the list of ways had seen all four tables before; a laboratory that nobody has seen
+# yet would be the better judge.
+#
 # ### What does not help
 #
 # Correcting shares *before* the inputs are in place: answers that are wrong are counted, and made worse
