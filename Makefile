@@ -58,6 +58,10 @@ results: $(READY) build/bench/.ready
 	$(EVALUATE) waveform lspin/studies/results/waveform.json
 	$(EVALUATE) cohorts lspin/studies/results/cohorts.json
 	$(EVALUATE) positive lspin/studies/results/positive.json
+	$(EVALUATE) labels lspin/studies/results/labels.json
+	$(EVALUATE) labs lspin/studies/results/labs.json
+	$(EVALUATE) patchseq lspin/studies/results/patchseq.json
+	$(EVALUATE) species lspin/studies/results/species.json
 
 ablation: $(READY)
 	$(VENV) -W ignore benchmarks/ablation.py

@@ -34,6 +34,7 @@ from lspin.data import (
     data_dir,
     load_cells,
     load_spikes,
+    moradi2021,
     own_table,
     paper,
     read_csv,
@@ -64,10 +65,10 @@ def main(argv: list[str] | None = None) -> int:
     fetch = commands.add_parser("fetch", help="download the data into the data folder")
     fetch.add_argument(
         "--source",
-        choices=("allen", "paper", *PATCHSEQ, "all"),
+        choices=("allen", "paper", *PATCHSEQ, "half-widths", "all"),
         default="all",
         help="Allen tables, the tables and spikes of the paper, Patch-seq of mouse visual cortex, "
-        "mouse motor cortex or human cortex, or all (default)",
+        "mouse motor cortex or human cortex, half-widths of the Allen cells, or all (default)",
     )
     commands.add_parser("info", help="show versions, data files and cell counts")
     evaluate = commands.add_parser(
@@ -189,6 +190,9 @@ def _fetch(folder: Path, source: str) -> None:
     if source in ("paper", "all"):
         paper.fetch(folder)
         print(f"Tables and spikes of the paper: {folder / paper.FOLDER}")
+    if source in ("half-widths", "all"):
+        moradi2021.fetch(folder)
+        print(f"Half-widths of the Allen cells: {folder / moradi2021.FOLDER}")
     for name, described in PATCHSEQ.items():
         if source in (name, "all"):
             described.fetch(folder)
@@ -513,6 +517,7 @@ def _data_files() -> list[str]:
     return [
         *(f"{allen.FOLDER}/{name}" for name in (allen.CELLS_FILE, allen.FEATURES_FILE)),
         *(f"{paper.FOLDER}/{name}" for name in (*paper.TABLE_SHA256, paper.SPIKES_FILE)),
+        f"{moradi2021.FOLDER}/{moradi2021.FILE}",
         *(f"{source.folder}/{name}" for source in PATCHSEQ.values() for name in source.files),
     ]
 

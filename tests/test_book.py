@@ -85,7 +85,9 @@ def test_no_output_is_a_progress_bar_or_a_dead_widget(page):
 def test_every_chapter_names_its_source_first(page):
     """In the output of the first code cell that has one, as Cells.banner() writes it."""
     first = article(page).select_one(".cell_output").get_text()
-    assert re.search(r"Source: (Allen Cell Types Database|table published|SYNTHETIC TWIN)", first)
+    assert re.search(
+        r"Source: (Allen Cell Types Database|table published|Gouwens|SYNTHETIC TWIN)", first
+    )
 
 
 @pytest.mark.parametrize("page", CHAPTERS)

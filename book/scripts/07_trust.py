@@ -733,6 +733,8 @@ assert len(both) > 20 * 20 / len(odd)
 # %% [markdown]
 # ## What's next?
 #
+# Were the odd cells mislabelled? {doc}`08_cre_labels` asks the RNA of cells that have two labels.
+#
 # You have seen which reasons survive. Try to make them survive better: more open gates or global ones
 # ({doc}`03_training`), inputs in which every group is represented once ({doc}`02_features`), or
 # another table of cells ({doc}`01_fetching_cells`).

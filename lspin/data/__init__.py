@@ -15,6 +15,9 @@ All sources return the same checked records (spikes come from ``paper`` and ``tw
     synthetic twins of the Allen mouse cells and of the Patch-seq sources, embedded in the package
     (:mod:`lspin.data.twin`). They need no network and are no recordings.
 
+Half-widths of the Allen cells, which were not released, are added by :func:`add_half_width`
+(:mod:`lspin.data.moradi2021`).
+
 Recordings to try things on, as files, come from :func:`fetch_recording`
 (:mod:`lspin.data.recordings`).
 
@@ -30,12 +33,30 @@ from __future__ import annotations
 
 import os
 import warnings
+from dataclasses import replace
 from pathlib import Path
 
-from lspin.data import allen, gouwens2020, leedalley2023, paper, recordings, scala2021, twin
+import numpy as np
+
+from lspin.data import (
+    allen,
+    gouwens2020,
+    leedalley2023,
+    moradi2021,
+    paper,
+    recordings,
+    scala2021,
+    twin,
+)
 from lspin.data.folds import donor_folds
 from lspin.data.own_table import OwnTable, as_numbers, own_table, read_csv
-from lspin.data.patchseq import PATCHSEQ_FEATURES, PatchSeq
+from lspin.data.patchseq import (
+    CLASS_OF_SUBCLASS,
+    HALF_WIDTH,
+    PATCHSEQ_FEATURES,
+    PatchSeq,
+    in_five_classes,
+)
 from lspin.data.recordings import RECORDINGS
 from lspin.data.tables import (
     CLASSES,
@@ -53,6 +74,7 @@ from lspin.data.tables import (
 
 __all__ = [
     "CLASSES",
+    "CLASS_OF_SUBCLASS",
     "COHORTS",
     "CRE_LINE_CLASS",
     "PATCHSEQ",
@@ -64,12 +86,14 @@ __all__ = [
     "Cells",
     "OwnTable",
     "Spikes",
+    "add_half_width",
     "aligned",
     "as_numbers",
     "data_dir",
     "dendrites_contradict",
     "donor_folds",
     "fetch_recording",
+    "in_five_classes",
     "load_cells",
     "load_spikes",
     "own_cells",
@@ -236,6 +260,56 @@ def load_cells(
             _warn_twin("The Allen tables", folder, error)
             return twin.load(cohort, species, random_state)
     return allen.load(folder, cohort, species)
+
+
+def add_half_width(
+    cells: Cells, *, data_dir: str | os.PathLike[str] | None = None, verbose: int = 1
+) -> Cells:
+    """Add the half-width of the first spike at rheobase to cells of the Allen table.
+
+    Parameters
+    ----------
+    cells : Cells
+        Of source ``allen``, or of its twin.
+    data_dir : path-like, optional
+        The data folder; :func:`data_dir` by default.
+    verbose : int, default=1
+        0 shows no download progress.
+
+    Returns
+    -------
+    Cells
+        With one more column, ``half_width_ms_long_square``, in ms. The twin has none to add: there
+        it is NaN throughout.
+
+    Raises
+    ------
+    ValueError
+        If the cells are of another source, or the file is broken.
+    ConnectionError
+        If the file is neither in the data folder nor can be downloaded.
+
+    Examples
+    --------
+    >>> from lspin import load_cells
+    >>> from lspin.data import add_half_width
+    >>> cells = add_half_width(load_cells("twin"))
+    >>> cells.X.shape, bool(cells.X["half_width_ms_long_square"].isna().all())
+    ((1750, 47), True)
+    """
+    if cells.source == "twin":
+        return replace(cells, X=cells.X.assign(**{HALF_WIDTH: np.nan}))
+    if cells.source != "allen":
+        raise ValueError(f"Half-widths are added to the Allen cells only. {cells.banner()}")
+    folder = _folder(data_dir)
+    moradi2021.fetch(folder, verbose)
+    widths = moradi2021.half_widths(folder).reindex(cells.X.index)
+    tables = {**cells.provenance.get("tables", {}), moradi2021.FILE: moradi2021.SHA256}
+    return replace(
+        cells,
+        X=cells.X.assign(**{HALF_WIDTH: widths}),
+        provenance={**cells.provenance, "tables": tables},
+    )
 
 
 def load_spikes(

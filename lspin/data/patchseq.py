@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -37,6 +37,17 @@ recordings of different temperatures meet."""
 
 PATCHSEQ_FEATURES: tuple[str, ...] = (*RELEASED_FEATURES, HALF_WIDTH)
 """The columns of every Patch-seq table."""
+
+CLASS_OF_SUBCLASS: dict[str, str] = {
+    "Glutamatergic": "Glutamatergic",
+    "Lamp5": "Htr3a+|Vip-",
+    "Lamp5/Pax6/other": "Htr3a+|Vip-",
+    "Pvalb": "Pvalb+",
+    "Sncg": "Htr3a+|Vip-",
+    "Sst": "Sst+",
+    "Vip": "Vip+",
+}
+"""The class, of the five, that each transcriptomic subclass belongs to."""
 
 _ABOVE_ZERO = ("ri", "threshold_i", "upstroke_downstroke_ratio")
 
@@ -294,6 +305,37 @@ class PatchSeq:
         cre = [name for name in line_name.split("|") if "Cre" in name]
         known = self.lines.get(line_name) or cre_line_class(line_name)
         return known or cre_line_class(cre[0] if cre else "")
+
+
+def in_five_classes(cells: Cells) -> Cells:
+    """Name the classes of cells that were labelled by their RNA as those of the Cre lines are.
+
+    Parameters
+    ----------
+    cells : Cells
+        Labelled by transcriptome.
+
+    Returns
+    -------
+    Cells
+        The same with Lamp5 and Sncg as ``Htr3a+|Vip-``, Pvalb as ``Pvalb+`` and so on, by
+        :data:`CLASS_OF_SUBCLASS`.
+
+    Raises
+    ------
+    ValueError
+        If a class is none of those subclasses.
+
+    Examples
+    --------
+    >>> from lspin import load_cells
+    >>> from lspin.data import in_five_classes
+    >>> in_five_classes(load_cells("human-twin")).classes
+    ('Htr3a+|Vip-', 'Pvalb+', 'Sst+', 'Vip+')
+    """
+    if unknown := sorted(set(cells.y) - set(CLASS_OF_SUBCLASS)):
+        raise ValueError(f"These are no transcriptomic subclasses: {unknown}. {cells.banner()}")
+    return replace(cells, y=cells.y.map(CLASS_OF_SUBCLASS))
 
 
 def driver_lines(genotype: str) -> str:

@@ -4,12 +4,18 @@
 ``nested`` lets each choose its settings on training donors first; ``rivals`` are LSPIN and the
 models it is compared with, with the settings each may choose from, of which ``tabm`` and
 ``realmlp`` are put behind scikit-learn's interface here; ``comparison`` says who is ahead, and how
-sure that is; ``own_scores`` does all of this for a table of one's own; ``shift``
-says how far new cells lie outside the training table.
+sure that is; ``own_scores`` does all of this for a table of one's own; ``shift`` says how far new
+cells lie outside the training table, and ``adaptation`` carries a model to them without labels.
 """
 
 from __future__ import annotations
 
+from lspin.evaluate.adaptation import (
+    correct_priors,
+    match_mixture,
+    match_moments,
+    match_quantiles,
+)
 from lspin.evaluate.comparison import (
     METRICS,
     ahead,
@@ -68,6 +74,7 @@ __all__ = [
     "ahead",
     "compare",
     "contenders",
+    "correct_priors",
     "corrected_t_test",
     "cross_validate",
     "describe",
@@ -77,6 +84,9 @@ __all__ = [
     "gated_models",
     "in_processes",
     "intervals",
+    "match_mixture",
+    "match_moments",
+    "match_quantiles",
     "nested_cross_validate",
     "open_gates",
     "overview",

@@ -72,7 +72,11 @@ def _value(
 
 
 def _integrated_gradients(held: HeldOut, regate: bool, rng: np.random.Generator) -> np.ndarray:
-    """Gradients along the way from all gates closed to all as they are, with captum."""
+    """Gradients along the way from all gates closed to all as they are, with captum.
+
+    Where gates are closed one at a time and set anew, the mask jumps along the way, and the gradients
+    do not add up to the whole change.
+    """
     from captum.attr import IntegratedGradients
 
     network, device = held.model.network_, held.model.device

@@ -2,7 +2,7 @@
 
 ``catalogue`` says what each feature is, and ``mapping`` what it is called in the tables of other
 labs; ``inputs`` turns a table of features into numbers that a model can use; ``spike`` measures one
-action potential from its trace.
+action potential from its trace; ``shared`` takes what all of our tables have in common.
 
 A recording of one's own becomes a row of such a table in three steps: ``files`` reads it,
 ``recording`` holds its sweeps, in which ``stimulus`` finds what was injected, and ``measure``
@@ -41,6 +41,7 @@ from lspin.features.inputs import (
 from lspin.features.mapping import feature_mapping
 from lspin.features.measure import Measured, measure
 from lspin.features.recording import Recording, Sweep
+from lspin.features.shared import SHARED_FEATURES, shared_features
 from lspin.features.simulated import simulated_recording
 from lspin.features.spike import measure_spike, measure_spikes
 from lspin.features.stimulus import Pulse
@@ -50,6 +51,7 @@ __all__ = [
     "ENGINEERED_FEATURES",
     "FEATURES",
     "LOGGED_FEATURES",
+    "SHARED_FEATURES",
     "SPIKE_CATALOGUE",
     "STIMULUS_ONSET_S",
     "TEMPLATE_FEATURES",
@@ -71,6 +73,7 @@ __all__ = [
     "model_inputs",
     "read_features",
     "read_recording",
+    "shared_features",
     "simulated_recording",
     "table_inputs",
     "unit_problems",

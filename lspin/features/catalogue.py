@@ -127,6 +127,8 @@ trough_ms_{s} | ms | time to trough, {in_words} | From peak to trough.
 _LONG_SQUARE_ONLY = """
 delay_ms_long_square | ms | delay at rheobase | From the start of the current to the threshold.
 slow_trough_depth_mv_long_square | mV | slow trough depth, long square | As for the ramp.
+spike_height_mv_long_square | mV | spike height, long square | From threshold to peak.
+fast_trough_depth_mv_long_square | mV | fast trough depth, long square | From threshold down to it.
 half_width_ms_long_square | ms | half-width, long square | Width of the spike at half its height.
 """
 

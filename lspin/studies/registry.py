@@ -14,16 +14,20 @@ from typing import Any
 
 from joblib import Memory
 
-from lspin.data import load_cells
+from lspin.data import add_half_width, load_cells
 from lspin.evaluate.rivals import contenders, gated_models
 from lspin.studies.explanations import evaluate_explanations
+from lspin.studies.labels import LABEL_MODELS, cells_with_both_labels, evaluate_labels
+from lspin.studies.labs import LAB_MODELS, evaluate_labs, other_labs
 from lspin.studies.scored import (
     Table,
     cohort_tables,
     evaluate,
     paper_tables,
+    patchseq_tables,
     waveform_tables,
 )
+from lspin.studies.species import evaluate_species, species_pairs
 from lspin.studies.synthetic import evaluate_synthetic
 
 
@@ -81,6 +85,18 @@ def _explained(*, memory: Memory | None, verbose: int) -> dict[str, Any]:
     return evaluate_explanations(load_cells("allen"), memory=memory, verbose=verbose)
 
 
+def _labels(**options: Any) -> dict[str, Any]:
+    return evaluate_labels(*cells_with_both_labels(), **options)
+
+
+def _labs(**options: Any) -> dict[str, Any]:
+    return evaluate_labs(add_half_width(load_cells("allen")), other_labs(), **options)
+
+
+def _species(**options: Any) -> dict[str, Any]:
+    return evaluate_species(species_pairs(), **options)
+
+
 _CONTENDERS = (
     *gated_models(),
     *("logistic regression", "sparse logistic regression", "RBF-SVM"),
@@ -130,6 +146,28 @@ STUDIES: dict[str, Study] = {
         "whether the reasons of LSPIN hold, on the cohort positive",
         _explained,
         needs=("shap", "captum"),
+    ),
+    "labels": Study(
+        "cells of mouse visual cortex with two labels, Cre line and RNA: one learned, both asked",
+        _labels,
+        models=LABEL_MODELS,
+        repeats=1,
+    ),
+    "labs": Study(
+        "models of the Allen cells, carried to other labs, another temperature, another species",
+        _labs,
+        repeats=1,
+    ),
+    "patchseq": Study(
+        "each Patch-seq table by itself, classes from the cells' RNA",
+        partial(_scored, patchseq_tables),
+        models=LAB_MODELS,
+        repeats=1,
+    ),
+    "species": Study(
+        "human cells, named with the help of mouse cells and without",
+        _species,
+        repeats=1,
     ),
 }
 """By the name of its results."""

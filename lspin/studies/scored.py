@@ -15,11 +15,13 @@ from sklearn.decomposition import PCA
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from lspin.data import COHORTS, load_cells, load_spikes
+from lspin.data import COHORTS, in_five_classes, load_cells, load_spikes
+from lspin.data.patchseq import HALF_WIDTH
 from lspin.data.tables import Cells, Spikes
 from lspin.evaluate.nested import INNER_FOLDS, OUTER_FOLDS, nested_cross_validate
 from lspin.evaluate.rivals import Contender, contenders
-from lspin.features.inputs import model_inputs
+from lspin.features.inputs import model_inputs, table_inputs
+from lspin.features.shared import shared_features
 from lspin.studies.records import describe_cells, versions
 
 N_COMPONENTS = 10
@@ -167,6 +169,31 @@ def waveform_tables() -> dict[str, Table]:
     ['features', 'features and waveform']
     """
     return with_and_without_waveform(load_cells("allen"), load_spikes("paper"))
+
+
+def patchseq_tables() -> dict[str, Table]:
+    """Return the Patch-seq tables with their inputs, by name; classes from the cells' RNA.
+
+    Returns
+    -------
+    dict of str to Table
+        ``V1``, five subclasses, and ``human``, four, with all released features that were measured;
+        ``M1, 25 °C``, the five classes, with the twelve measurements that all tables share.
+
+    Examples
+    --------
+    >>> from lspin.studies import patchseq_tables
+    >>> list(patchseq_tables())  # doctest: +SKIP
+    ['V1', 'M1, 25 °C', 'human']
+    """
+    v1, m1, human = (load_cells(name) for name in ("v1", "m1", "human"))
+    cold = in_five_classes(m1.select(m1.metadata["temperature_c"] == 25))
+    cold = replace(cold, X=shared_features(cold.X).drop(columns=HALF_WIDTH))
+    return {
+        "V1": (v1, model_inputs(v1.X)),
+        "M1, 25 °C": (cold, table_inputs()),
+        "human": (human, model_inputs(human.X)),
+    }
 
 
 def authors_table() -> Cells:

@@ -23,7 +23,7 @@ from lspin.evaluate import (
     nested_cross_validate,
 )
 from lspin.evaluate.nested import search
-from lspin.model import Recipe
+from lspin.model import READER
 
 pytestmark = pytest.mark.usefixtures("few_mixtures")
 
@@ -216,7 +216,7 @@ def test_another_recipe_makes_only_lspin_search_anew(tmp_path, one_process):
 
     before = searches()
     assert searches() == before
-    longer = clone(SMALL).set_params(mask_recipe=Recipe(n_gating=2))
+    longer = clone(SMALL).set_params(mask_recipe=replace(READER, min_steps=7))
     models["LSPIN"] = replace(models["LSPIN"], estimator=longer)
     after = searches()
     assert after["logistic"] == before["logistic"]

@@ -201,7 +201,8 @@ def test_lspin_and_its_relatives_are_one_model_with_switches():
     assert differ == {
         "LSPIN": {},
         **{f"LSPIN, {limit} gates": {"max_open": limit} for limit in LIMITS},
-        f"LLSPIN, {FEW} gates": {"max_open": FEW, "predictor": "linear"},
+        f"gating network, {FEW} gates": {"max_open": FEW, "gating": "local"},
+        f"LLSPIN, {FEW} gates": {"max_open": FEW, "gating": "local", "predictor": "linear"},
         f"STG, {FEW} gates": {"max_open": FEW, "gating": "global"},
     }
     assert settings["LSPIN"]["max_open"] is None and settings["LSPIN"]["random_state"] == 5

@@ -19,6 +19,7 @@ from lspin.features import (
     ENGINEERED_FEATURES,
     FEATURES,
     LOGGED_FEATURES,
+    SHARED_FEATURES,
     SPIKE_CATALOGUE,
     STIMULUS_ONSET_S,
     ReleasedFeatures,
@@ -55,7 +56,7 @@ def one_cell(**values):
 
 
 def test_catalogue_holds_every_feature_and_no_other():
-    expected = {*PATCHSEQ_FEATURES, *ENGINEERED_FEATURES, *AUTHORS_FEATURES}
+    expected = {*PATCHSEQ_FEATURES, *ENGINEERED_FEATURES, *AUTHORS_FEATURES, *SHARED_FEATURES}
     assert set(FEATURES) == expected
     assert set(SPIKE_CATALOGUE) == set(SPIKE_FEATURES)
     assert len(set(AUTHORS_FEATURES)) == 41

@@ -103,13 +103,13 @@ def test_the_text_has_values_with_units_and_the_source(card, specimen):
 
 def test_what_was_not_measured_is_said_so(held, specimen):
     X = held.cells.X.copy()
-    opened = make_card(held, specimen).gates.index.intersection(X.columns)[:6]
-    X.loc[specimen, opened] = np.nan
+    lost = X.columns[::2]
+    X.loc[specimen, lost] = np.nan
     card = make_card(replace(held, cells=replace(held.cells, X=X)), specimen)
-    two = card.gates.index.intersection(opened)[:2]
-    assert np.isnan(card.gates.loc[two, ["value", "percentile"]].astype(float)).all(axis=None)
-    everything = replace(card, gates=card.gates.loc[two])
-    assert str(everything).count("not measured") == 2
+    opened = card.gates.index.intersection(lost)[:1]
+    assert np.isnan(card.gates.loc[opened, ["value", "percentile"]].astype(float)).all(axis=None)
+    everything = replace(card, gates=card.gates.loc[opened])
+    assert str(everything).count("not measured") == len(opened) == 1
     assert "nan" not in str(everything)
 
 
