@@ -74,8 +74,8 @@ def _value(
 def _integrated_gradients(held: HeldOut, regate: bool, rng: np.random.Generator) -> np.ndarray:
     """Gradients along the way from all gates closed to all as they are, with captum.
 
-    Where gates are closed one at a time and set anew, the mask jumps along the way, and the gradients
-    do not add up to the whole change.
+    Where gates are closed one at a time and set anew, the mask jumps along the way, and the
+    gradients do not add up to the whole change.
     """
     from captum.attr import IntegratedGradients
 
