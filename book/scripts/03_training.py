@@ -503,12 +503,13 @@ print("Closed by hand, the gates of three cells close in the same order as by th
 # %% mystnb={"image": {"alt": "Probabilities of the five classes for one cell, against the measurements in the order in which their gates close, all of them named. The probabilities hardly move over most of the axis and end, where the last few gates close, at the same values as for any cell. A vertical line marks where five gates are left."}}
 from lspin.show.plots import class_styles
 
-of_sst = (-expected[:, 2]).argsort()[seen[(-expected[:, 2]).argsort()] == 2]
-i = int(of_sst[len(of_sst) // 2])
+sure = expected[:, list(classes).index("Sst+")].numpy()
+of_sst = np.flatnonzero(classes[seen] == "Sst+")
+i = of_sst[sure[of_sst].argsort()[len(of_sst) // 2]]
 order, said = close_by_hand(x_look[i], expected[i])
 names = inputs.get_feature_names_out()
 
-fig, ax = plt.subplots(figsize=(9.5, 4), layout="constrained")
+fig, ax = plt.subplots(figsize=(9.5, 4.8), layout="constrained")
 for k, (name, (color, _)) in enumerate(class_styles(classes).items()):
     ax.plot(said[:, k], ".-", color=color, label=name)
     ax.plot(-1, expected[i, k], "_", color=color, ms=12, mew=2)
