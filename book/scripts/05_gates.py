@@ -331,13 +331,13 @@ rows = {}
 for n_left in range(5, 0, -1):
     for name, rank in orders.items():
         answer = held.model.classes_[held.closing(rank <= n_left).argmax(axis=1)]
-        rows[n_left, "same answer as with five", name] = np.mean(answer == held.called)
-        rows[n_left, "accuracy", name] = np.mean(answer == held.cells.y)
+        rows[n_left, name, "same answer as with five"] = np.mean(answer == held.called)
+        rows[n_left, name, "accuracy"] = np.mean(answer == held.cells.y)
 pd.Series(rows).unstack([1, 2]).rename_axis("gates left").sort_index(ascending=False).round(3)
 
 # %% [markdown]
-# An effect is measured while the other gates are open, and once some of them are closed it is another.
-# Who closes gates in turn asks again each time.
+# An effect is measured while all other gates are open. As long as most are, it is a good guide; once
+# only one or two are left, it is out of date. Who closes gates in turn asks again each time.
 
 # %% [markdown]
 # ## What the gates do not tell
@@ -403,9 +403,11 @@ for name, sets in (("open gates", open_sets), ("three strongest", strongest_sets
 overlap = pd.DataFrame(overlap)
 strongest = overlap["three strongest"]
 assert strongest["another cell, same answer"] < strongest["the same cell"] < 0.8
+shared = (open_sets(held) & open_sets(again)).sum(axis=1).mean()
+print(f"of the five open gates of a cell, {shared:.1f} are open in the other model, too (mean)")
 overlap.round(2)
 
-# %% mystnb={"image": {"alt": "Two bar charts of the mean Jaccard overlap between the reasons of two models, for the same cell, another cell with the same answer, any other cell, and chance. All bars are short, below 0.4. For the three strongest measurements the bar of the same cell is a little longer than that of another cell with the same answer; for the open gates these two are alike. Any other cell and chance follow."}}
+# %% mystnb={"image": {"alt": "Two bar charts of the mean Jaccard overlap between the reasons of two models, for the same cell, another cell with the same answer, any other cell, and chance. In both panels the bar of the same cell is by far the longest; another cell with the same answer, any other cell, and chance follow, each shorter than the one before."}}
 fig, axes = plt.subplots(1, 2, figsize=(8, 2.2), sharey=True, layout="constrained")
 for ax, name in zip(axes, overlap, strict=True):
     ax.barh(overlap.index[::-1], overlap[name].iloc[::-1], color="0.4")
@@ -414,17 +416,15 @@ name_source(fig, cells.banner())
 plt.show()
 
 # %% [markdown]
-# Read each panel from the top, and mind how short the first bar is: the two models agree about
-# most answers, and yet their reasons have little in common. That is no paradox. Many
-# measurements of a neuron say the same thing, and where two do, it is left to chance which of them
-# gets one of the five gates. So read the reasons of a cell as *measurements that were enough for this
-# model*, not as *the measurements that matter*.
+# Read each panel from the top. About the same cell two models agree in good part, and not in all: many
+# measurements of a neuron say the same thing, and where two do, small differences between two
+# trainings decide which of them is closed. So read the reasons of a cell as *measurements that were
+# enough for this model*, not as *the measurements that matter*.
 #
-# Then compare the first bar with the second. If it is no longer, then what is compared tells about
-# the *class* and not about the cell. For the open gates the two are close: a mask says little
-# more of a cell than the name that the model is about to give it. The three strongest say a little
-# more, because an effect depends on the cell's own values. {doc}`07_trust` asks the same with more
-# care, and counts measurements that say the same as one.
+# Then compare the first bar with the second. If it were no longer, then what is compared would tell
+# about the *class* and not about the cell. It is far longer: the gates were closed for this cell, by its
+# own values. {doc}`07_trust` asks the same with more care, and counts measurements that say the same
+# as one.
 #
 # How many gates are local at all?
 
@@ -439,6 +439,7 @@ print(f"{always.sum()} are always open, {never.sum()} never")
 #
 # - Explain cells of donors that the model has not seen.
 # - There is one mask: what its open gates let through is all that the prediction used.
+# - Gates close in an order, and any limit is a cut through it; a price lets easy cells keep fewer.
 # - An open gate says that the model looked; the effect of closing it says what it made of it.
 # - Ask what the model says with all gates closed: that much of an answer needs no reasons.
 # - Wrong answers come with reasons, too. Gates explain the model, and the model may be wrong.
