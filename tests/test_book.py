@@ -204,7 +204,7 @@ def measurements(explorer):
 
 
 def bars(explorer):
-    """The shapes of all bars: probabilities, effects, gates."""
+    """The shapes of all bars: probabilities and effects."""
     paths = explorer.find_elements(By.CSS_SELECTOR, ".mark-rect.role-mark path")
     return [path.get_attribute("d") for path in paths]
 
@@ -217,7 +217,7 @@ def other_cells(explorer):
 def test_the_explorer_shows_a_cell_before_any_click(explorer):
     assert re.fullmatch(r"-?\d+: \S+, called \S+", chosen(explorer))
     assert len(measurements(explorer)) >= 3
-    assert len(bars(explorer)) >= 5 + 2 * len(measurements(explorer))
+    assert len(bars(explorer)) >= 5 + len(measurements(explorer))
     assert "Source: " in explorer.get_attribute("aria-label")
 
 

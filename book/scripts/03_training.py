@@ -438,13 +438,14 @@ print(
 print(f"{f1_score(seen, of_networks, average='macro'):.3f}")
 
 # %% [markdown]
-# It works, and it has two weaknesses. Gating networks have to *learn* how to choose, from a thousand
-# cells; trained again with another seed, they choose otherwise. And their choice is a message. They
-# read every measurement of a cell, and the predictor behind them may learn what their choice means;
-# in the extreme the mask is the answer, and the measurements are decoration. That is no idle worry.
-# We first let cells *share* their gates, five on average. On the authors' table the gating networks
-# then recognised many glutamatergic cells, the easiest class, and closed all their gates: an empty
-# mask meant "glutamatergic", and there was no measurement to point at.
+# It works, and it has two weaknesses. Gating networks have to *learn* how to choose, from a
+# thousand cells; trained again with another seed, they choose in good part otherwise. And their
+# choice is a message. They read every measurement of a cell, and the predictor behind them may
+# learn what their choice means; in the extreme the mask is the answer, and the measurements are
+# decoration. That is no idle worry. We first let cells *share* their gates, five on average. On the
+# authors' table the gating networks then recognised many glutamatergic cells, the easiest class,
+# and closed all their gates: an empty mask meant "glutamatergic", and there was no measurement to
+# point at.
 #
 # ### Five gates, found one at a time
 #

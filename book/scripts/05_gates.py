@@ -248,6 +248,8 @@ needed = pd.Series(needed.numpy(), held.Z.index)
 needed.groupby(named_as).describe()[["count", "min", "50%", "max"]].astype(int)
 
 # %% [markdown]
+# The largest and easiest class, Glutamatergic, needs the fewest in the median cell.
+#
 # ## The gates of a class
 #
 # Do cells that get the same name get it for the same reasons? For each class that the model can

@@ -168,11 +168,10 @@ def gate_chart(
         f": the {n_gates} with the largest effect" if most >= n_gates else ""
     )
     title = alt.TitleParams(text, anchor="start")
-    below = alt.hconcat(
-        names.properties(width=250, title=title),
-        effects.properties(width=150),
-        openness.properties(width=150),
-    )
+    panels = [names.properties(width=250, title=title), effects.properties(width=150)]
+    if (rows["gate"] < 1).any():  # under a limit a gate is open or closed, and the bars say nothing
+        panels.append(openness.properties(width=150))
+    below = alt.hconcat(*panels)
     return (
         alt.vconcat(above, below)
         .properties(
