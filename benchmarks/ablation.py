@@ -55,7 +55,7 @@ def hard_lesson(dense, x, target, members, **settings) -> Lesson:
 def lesson_without_mixtures(dense, x, target, members, **settings) -> Lesson:
     """Teach about the training cells only."""
     taught = lesson(dense, x, target, members, **settings)
-    return Lesson(*(part[: len(x)] for part in taught[:3]), n_cells=len(x))
+    return Lesson(*(part[: len(x)] for part in taught[:3]), n_cells=len(x), dense=taught.dense)
 
 
 def regularised(

@@ -133,9 +133,9 @@ print(f"{n} cells, {d * (d + 1) // 2} trials each, {reader.n_models} predictors:
 print(f"{n * d * (d + 1) // 2 * reader.n_models / 1e6:.0f} million answers")
 
 # %% [markdown]
-# That this takes no longer than it does has two reasons. All trials of many cells are rows of one
+# That this takes seconds and not minutes has two reasons. All trials of many cells are rows of one
 # batch. And a trial differs from the cell as it is in one measurement only: what that contributes to the
-# first layer is taken away, instead of computing the layer, the widest of all, anew.
+# first layer is taken away, instead of computing the layer, which has the most weights of all, anew.
 #
 # ## Threads that wait for each other
 #
@@ -189,16 +189,18 @@ pd.DataFrame(
             one["lspin_s"],
         ),
         ("200 networks, against a plain torch loop", many["one_by_one_s"], many["packed_s"]),
-        ("reasons for all cells, against KernelSHAP", explain["kernel_shap_s"], explain["gates_s"]),
-        ("reasons for all cells, against TreeSHAP", explain["tree_shap_s"], explain["gates_s"]),
+        ("gates set by networks, against KernelSHAP", explain["kernel_shap_s"], explain["gates_s"]),
+        ("gates set by networks, against TreeSHAP", explain["tree_shap_s"], explain["gates_s"]),
     ],
     columns=["what", "other (s)", "lspin (s)"],
 ).assign(ratio=lambda table: table["other (s)"] / table["lspin (s)"]).round(2)
 
 # %% [markdown]
 # The last two rows do not compare like with like: SHAP explains any model from outside, and pays
-# for it by asking the model many times. The gates are there already, as a part of the prediction.
-# (Whether they are *good* reasons is another question, see {doc}`07_trust`.) KernelSHAP
+# for it by asking the model many times. Gating networks (`gating="local"`) have the gates of all cells
+# ready, as a part of the prediction. Gates that close in turn lie between: they ask many times, too, but
+# small predictors that were made to be asked (the seconds are in the second table of this chapter).
+# Whether any of these are *good* reasons is another question, see {doc}`07_trust`. KernelSHAP
 # {cite}`lundberg2017` and the plain loop were measured on a few cells and networks and scaled up;
 # TreeSHAP {cite}`lundberg2020` explains gradient boosting and not LSPIN.
 #
@@ -289,7 +291,8 @@ print(f"{torch.get_num_threads()} threads: {free:.2f} s, one thread: {single:.2f
 # **2.** Run the path with `memory` once more, without a cluster. What happens?
 #
 # ```{dropdown} Solution
-# It answers nearly at once: a training that is recorded is not done again, wherever it was done.
+# It takes seconds: a training that is recorded is not done again, wherever it was done. What is left to
+# do is to close the gates of the held-out cells, and to score the answers.
 # ```
 
 # %% tags=["hide-cell", "remove-stderr"]
