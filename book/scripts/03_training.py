@@ -470,8 +470,6 @@ reader = fit_reader(taught, seed=0, task="classification", recipe=READER)
 # by the cross-entropy. By hand, for three cells, and by the package:
 
 # %%
-from lspin.model import close_in_turn
-
 with torch.no_grad():
     expected = (all_outputs(networks, x_look).mean(dim=0) / temperature).softmax(dim=1)
 
@@ -491,6 +489,9 @@ def close_by_hand(cell, expected):
         said.append(log_p[nearest].exp())
     return order, torch.stack(said)
 
+
+# %%
+from lspin.model import close_in_turn
 
 place, _ = close_in_turn(reader, x_look, expected, "classification")
 for i in range(3):

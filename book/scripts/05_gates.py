@@ -121,7 +121,6 @@ named.head(3).round(2)
 # to the gate that would close last. `close_in_turn` tells the *place* of each gate: 1 closes last.
 
 # %%
-import numpy as np
 import pandas as pd
 import torch
 
@@ -168,6 +167,8 @@ plt.show()
 # again.
 
 # %%
+import numpy as np
+
 first = opened.index[0]
 before = predictions.loc[this_cell, "Pvalb+"]
 after = this.closing(held.Z.columns != first)[0, of_pvalb]
