@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:  # what a type checker sees of the names below
     from lspin.data import load_cells, load_spikes
     from lspin.model import LSPINClassifier, LSPINRegressor, TableModel, lspin_path
+    from lspin.show import classify
 
 __version__ = "0.2.0"
 
@@ -16,6 +17,7 @@ _HOME = {
     "LSPINClassifier": "lspin.model",
     "LSPINRegressor": "lspin.model",
     "TableModel": "lspin.model",
+    "classify": "lspin.show",
     "load_cells": "lspin.data",
     "load_spikes": "lspin.data",
     "lspin_path": "lspin.model",
@@ -24,6 +26,7 @@ __all__ = [
     "LSPINClassifier",
     "LSPINRegressor",
     "TableModel",
+    "classify",
     "load_cells",
     "load_spikes",
     "lspin_path",

@@ -2,13 +2,16 @@
 
 ``lspin fetch`` downloads the data, ``lspin info`` says what is there,
 ``lspin evaluate`` scores LSPIN and its rivals on them, and ``lspin explain``
-says what one cell was called and why. ``lspin train`` does it with a labelled
-table of your own, and ``lspin predict`` uses the model it saved.
+says what one cell was called and why. ``lspin classify`` does that for recordings
+of your own, or for a table of features, of which ``lspin template`` writes a form.
+``lspin train`` learns from a labelled table of anything, and ``lspin predict``
+uses the model that it saved.
 """
 
 from __future__ import annotations
 
 import argparse
+import csv
 import io
 import os
 import platform
@@ -17,6 +20,7 @@ import textwrap
 import warnings
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
@@ -35,6 +39,9 @@ from lspin.data import (
     read_csv,
 )
 from lspin.data.tables import atomic_write, sha256
+
+if TYPE_CHECKING:
+    from lspin.show import OwnCard
 
 _PACKAGES = ("numpy", "pandas", "scikit-learn", "torch", "allensdk")
 
@@ -107,6 +114,27 @@ def main(argv: list[str] | None = None) -> int:
     predict.add_argument(
         "-o", "--output", type=Path, metavar="FILE", help="the CSV file to write (default: print)"
     )
+    classify = commands.add_parser(
+        "classify", help="say which kind of neuron a recording of your own came from, and why"
+    )
+    classify.add_argument(
+        "files",
+        nargs="+",
+        type=Path,
+        metavar="FILE",
+        help="a recording (.abf, .nwb, .ibw, .h5, .csv), or a .csv table of features",
+    )
+    classify.add_argument(
+        "-o", "--output", type=Path, metavar="FOLDER", help="write a table and cards there"
+    )
+    classify.add_argument("--species", help="of the cells, if you know")
+    classify.add_argument(
+        "--temperature", type=float, metavar="CELSIUS", help="of the bath, if you know"
+    )
+    template = commands.add_parser(
+        "template", help="write a form for features that you have measured yourself"
+    )
+    template.add_argument("file", nargs="?", type=Path, help="a .csv file; without it, it is shown")
     args = parser.parse_args(argv)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # a terminal may lack the sign for ohms
@@ -123,6 +151,10 @@ def main(argv: list[str] | None = None) -> int:
             _train(args.table, args.label, args.group, args.max_open, args.save)
         elif args.command == "predict":
             _predict(args.model, args.table, args.output)
+        elif args.command == "classify":
+            return _classify(args.files, args.output, args.species, args.temperature)
+        elif args.command == "template":
+            _template(args.file)
         else:
             _info(data_dir())
         sys.stdout.flush()
@@ -315,6 +347,96 @@ def _check_output(option: str, path: Path) -> None:
         raise ValueError(f"{option} {path}: there is no folder {path.parent}.")
     if not os.access(path.parent, os.W_OK) or (path.exists() and not os.access(path, os.W_OK)):
         raise ValueError(f"{option} {path}: there is no permission to write there.")
+
+
+def _classify(
+    files: list[Path], output: Path | None, species: str | None, temperature_c: float | None
+) -> int:
+    """Classify each file; one that cannot be read does not stop the others."""
+    from lspin.show.own_cell import classify_file, write_cards
+
+    if output is not None:
+        _check_folder(output)
+    cards: list[OwnCard] = []
+    failures = 0
+    for path in files:
+        try:
+            cards += classify_file(path, species=species, temperature_c=temperature_c)
+        except (OSError, ValueError, ImportError) as error:
+            failures += 1
+            print(f"lspin classify: {_one_line(error, path)}", file=sys.stderr)
+    if len(cards) == 1:
+        print(printable(str(cards[0])))
+    elif cards:
+        _print_cards(cards)
+    if output is not None and cards:
+        print("\nWritten:", *write_cards(cards, output), sep="\n  ")
+    sys.stdout.flush()
+    return 1 if failures else 0
+
+
+def _print_cards(cards: list[OwnCard]) -> None:
+    """Show a row for each cell; those outside of what the model knows first."""
+    outside = [card.name for card in cards if card.is_outside]
+    if outside:
+        print(
+            f"{len(outside)} of {len(cards)} cells lie OUTSIDE of what the model knows; their "
+            "answers are guesses:"
+        )
+        for card in cards:
+            if card.is_outside:
+                print(printable(f"  {card.name}: {card.doubts[0]}"))
+        print()
+    width = min(max(len(card.name) for card in cards), 40)
+    print(f"{'cell':{width}}  {'called':14} {'probability':>11}  decided by")
+    for card in cards:
+        decided = ", ".join(str(name) for name in card.gates.index[:3])
+        mark = " (OUTSIDE)" if card.is_outside else ""
+        name = card.name if len(card.name) <= width else card.name[: width - 1] + "…"
+        print(
+            printable(
+                f"{name:{width}}  {card.called:14} {card.probability[card.called]:>11.0%}  "
+                f"{decided}{mark}"
+            )
+        )
+    print(f"\n{cards[0].source}")
+
+
+def _one_line(error: Exception, path: Path) -> str:
+    """Say what is wrong with a file in one line, with its name."""
+    if isinstance(error, FileNotFoundError):
+        return f"there is no file {path}"
+    said = " ".join(str(error).split())
+    return printable(said if path.name in said else f"{path.name}: {said}")
+
+
+def printable(text: str) -> str:
+    """Take out what would steer a terminal: file names can hold anything."""
+    return "".join(c if c.isprintable() or c == "\n" else "?" for c in text)
+
+
+def _template(path: Path | None) -> None:
+    from lspin.features.form import template_rows, write_template
+
+    if path is None:
+        csv.writer(sys.stdout, lineterminator="\n").writerows(template_rows())
+        return
+    if path.suffix.lower() != ".csv":
+        raise ValueError(f"{path}: the name must end in .csv.")
+    write_template(path)
+    print(f"{path}: fill in a row for each cell, and leave empty what you have not measured. Then:")
+    print(f"  lspin classify {path}")
+
+
+def _check_folder(path: Path) -> None:
+    """Refuse a folder that could not be written to, before anything is trained."""
+    if path.exists() and not path.is_dir():
+        raise ValueError(f"-o {path} is a file: name a folder.")
+    above = path if path.is_dir() else path.parent
+    if not above.is_dir():
+        raise ValueError(f"-o {path}: there is no folder {above}.")
+    if not os.access(above, os.W_OK):
+        raise ValueError(f"-o {path}: there is no permission to write there.")
 
 
 def _check_figure(path: Path) -> None:

@@ -315,7 +315,7 @@ def test_every_chapter_first_installs_what_it_lacks():
     # What the package brings along, and what every notebook has.
     always = {"joblib", "numpy", "pandas", "scipy", "sklearn", "torch"} | {"IPython", "matplotlib"}
     assert imported - always - sys.stdlib_module_names <= needed
-    assert re.search(r"lspin\[(.*?)\]", cell)[1] == "book,rivals"
+    assert re.search(r"lspin\[(.*?)\]", cell)[1] == "book,recordings,rivals"
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "book/scripts").glob("*.py")), ids=lambda p: p.stem)

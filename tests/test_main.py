@@ -306,3 +306,48 @@ def test_data_folder_inside_the_data_folder_gets_no_second_one(tmp_path, monkeyp
     assert main(["fetch"]) == 1
     assert f"name the folder above it, {tmp_path}" in capsys.readouterr().err
     assert not folder.exists()
+
+
+@pytest.fixture
+def small_model(monkeypatch):
+    """Classify by a model that is trained in a moment, on the twins."""
+    from lspin import LSPINClassifier
+    from lspin.explain import known
+
+    monkeypatch.setenv("LSPIN_SOURCE", "twin")
+    small = LSPINClassifier(4, n_members=2, n_steps=20, random_state=0)
+    monkeypatch.setattr(known, "MODEL", small)
+
+
+def test_one_bad_file_does_not_stop_the_others(
+    few_mixtures, small_model, tmp_path, monkeypatch, capsys
+):
+    X = load_cells("twin").X.iloc[:3].rename_axis("cell")
+    X.to_csv(tmp_path / "cells.csv")
+    (tmp_path / "bad\x1b[31m.abf").write_bytes(b"nothing")
+    files = [tmp_path / "bad\x1b[31m.abf", tmp_path / "nowhere.nwb", tmp_path / "cells.csv"]
+    folder = tmp_path / "out"
+    assert main(["classify", *map(str, files), "-o", str(folder), "--temperature", "25"]) == 1
+    said, errors = capsys.readouterr()
+    assert said.startswith("3 of 3 cells lie OUTSIDE") and "SYNTHETIC TWIN" in said
+    assert errors.count("lspin classify: ") == 2 and "there is no file" in errors
+    assert "\x1b" not in said + errors and "Traceback" not in errors
+    assert len(list(folder.glob("*.png"))) == 3
+    assert (folder / "cells.csv").read_text().count("\n") == 4
+
+
+def test_the_template_is_shown_or_written_but_replaces_nothing(tmp_path, capsys):
+    assert main(["template"]) == 0
+    assert capsys.readouterr().out.startswith("cell,vrest,")
+    assert main(["template", str(tmp_path / "cells.csv")]) == 0
+    assert main(["template", str(tmp_path / "cells.csv")]) == 1
+    assert main(["template", str(tmp_path / "cells.xlsx")]) == 1
+    assert "must end in .csv" in capsys.readouterr().err
+    assert main(["classify", str(tmp_path / "cells.csv")]) == 1  # nobody has filled it in
+    assert "has no cells" in capsys.readouterr().err
+
+
+def test_classify_refuses_an_output_before_it_reads(tmp_path, capsys):
+    (tmp_path / "file").write_text("")
+    assert main(["classify", "x.abf", "-o", str(tmp_path / "file")]) == 1
+    assert "is a file: name a folder" in capsys.readouterr().err

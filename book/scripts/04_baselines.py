@@ -34,10 +34,11 @@ import subprocess
 import sys
 from importlib.util import find_spec
 
-NEEDED = ("lspin", "altair", "distributed", "interpret", "ipywidgets", "lightgbm", "vl_convert")
+NEEDED = ("lspin", "altair", "distributed", "interpret", "ipfx", "ipywidgets", "lightgbm")
+NEEDED += ("pyabf", "vl_convert")
 if not all(map(find_spec, NEEDED)):
     pip = [sys.executable, "-m", "pip", "install", "--quiet"]
-    subprocess.run([*pip, "lspin[book,rivals]"], check=True)
+    subprocess.run([*pip, "lspin[book,recordings,rivals]"], check=True)
 
 # %%
 from lspin import load_cells

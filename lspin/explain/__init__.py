@@ -4,7 +4,9 @@
 that were ``held_out``; ``reasons`` are tables of what it did, cell by cell. ``faithfulness``,
 ``stability`` and ``leakage`` cross-examine them, ``claims`` hold them against the textbook, ``odd``
 lists cells that are unlike their class. ``groups`` are measurements that say the same thing.
-``problems`` are made up, with known reasons, and ``recovery`` is how many of those a method finds.
+For a cell of one's own, ``known`` trains a model on the cells that are known, with just what was
+measured in it. ``problems`` are made up, with known reasons, and ``recovery`` is how many of those
+a method finds.
 """
 
 from __future__ import annotations
@@ -21,6 +23,16 @@ from lspin.explain.faithfulness import (
 )
 from lspin.explain.groups import SAME, feature_groups
 from lspin.explain.held_out import HeldOut, hold_out, train_on, without_donor_of
+from lspin.explain.known import (
+    KNOWN_CLASSES,
+    KNOWN_SPECIES,
+    KNOWN_TEMPERATURE_C,
+    LEFT_OUT,
+    Asked,
+    Trust,
+    ask,
+    known_cells,
+)
 from lspin.explain.leakage import (
     ALL_VALUES,
     GATES_ALONE,
@@ -66,6 +78,10 @@ __all__ = [
     "CLAIMS",
     "EXPLAINERS",
     "GATES_ALONE",
+    "KNOWN_CLASSES",
+    "KNOWN_SPECIES",
+    "KNOWN_TEMPERATURE_C",
+    "LEFT_OUT",
     "MEAN_GATES",
     "METHODS",
     "NOTHING",
@@ -83,12 +99,15 @@ __all__ = [
     "SWITCH",
     "SYN_CASES",
     "Answer",
+    "Asked",
     "Claim",
     "Explainer",
     "HeldOut",
     "Problem",
+    "Trust",
     "agreement",
     "area",
+    "ask",
     "boosting",
     "check_claims",
     "deletion_insertion",
@@ -104,6 +123,7 @@ __all__ = [
     "hold_out",
     "jaccard",
     "jaccard_by_size",
+    "known_cells",
     "l1",
     "leakage",
     "linear_groups",

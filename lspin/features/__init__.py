@@ -7,6 +7,7 @@ action potential from its trace.
 A recording of one's own becomes a row of such a table in three steps: ``files`` reads it,
 ``recording`` holds its sweeps, in which ``stimulus`` finds what was injected, and ``measure``
 computes the released features. ``simulated`` has a synthetic cell for where there is no recording.
+Whoever has measured already brings a table: ``form`` has the form, and checks the units.
 """
 
 from __future__ import annotations
@@ -19,6 +20,15 @@ from lspin.features.catalogue import (
     feature_named,
 )
 from lspin.features.files import read_recording
+from lspin.features.form import (
+    TEMPLATE_FEATURES,
+    check_features,
+    engineered,
+    is_feature_table,
+    read_features,
+    unit_problems,
+    write_template,
+)
 from lspin.features.inputs import (
     ENGINEERED_FEATURES,
     LOGGED_FEATURES,
@@ -42,20 +52,27 @@ __all__ = [
     "LOGGED_FEATURES",
     "SPIKE_CATALOGUE",
     "STIMULUS_ONSET_S",
+    "TEMPLATE_FEATURES",
     "Feature",
     "Measured",
     "Pulse",
     "Recording",
     "ReleasedFeatures",
-    "feature_mapping",
     "Sweep",
+    "check_features",
+    "engineered",
+    "feature_mapping",
     "feature_named",
+    "is_feature_table",
     "log_heavy_tails",
     "measure",
     "measure_spike",
     "measure_spikes",
     "model_inputs",
+    "read_features",
     "read_recording",
     "simulated_recording",
     "table_inputs",
+    "unit_problems",
+    "write_template",
 ]

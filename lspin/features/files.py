@@ -9,6 +9,8 @@ from __future__ import annotations
 import logging
 import os
 import re
+import subprocess
+import sys
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -23,6 +25,25 @@ from lspin.features.recording import Recording
 
 MAX_BYTES = 2_000_000_000
 """Larger files are refused: steps of one cell fit into a tenth of this."""
+
+LIMIT_S = 60.0
+"""How long a file may take that is read in a process of its own, in s."""
+
+_READ_ALL = """
+import sys
+import h5py
+
+def read(name, item):
+    dict(item.attrs)
+    if isinstance(item, h5py.Dataset) and item.size < 250_000_000:
+        item[()]
+
+try:
+    with h5py.File(sys.argv[1], "r") as file:
+        file.visititems(read)
+except Exception:
+    pass  # why it cannot be read, its reader says
+"""
 
 _MOST_SWEEPS = 5_000
 _MAX_SAMPLES = 250_000_000  # what a small compressed file may claim to hold
@@ -154,6 +175,46 @@ def read_recording(
     )
 
 
+def check_readable(path: str | os.PathLike[str], limit_s: float = LIMIT_S) -> None:
+    """Refuse a file that hangs or kills the library that reads it.
+
+    Damaged HDF5 files (``.nwb``, ``.h5``) can do that, from inside of a library that nothing stops.
+    So they are first read in a process of its own.
+
+    Parameters
+    ----------
+    path : path-like
+    limit_s : float
+        How long that may take, in s.
+
+    Raises
+    ------
+    ValueError
+        If the process does not end in time, or dies.
+
+    Examples
+    --------
+    >>> from lspin.features.files import check_readable
+    >>> check_readable("cell.abf")  # of a kind that does neither
+    """
+    path = Path(path)
+    if path.suffix.lower() not in (".nwb", ".h5", ".hdf5"):
+        return
+    try:
+        ended = subprocess.run(
+            [sys.executable, "-c", _READ_ALL, str(path.absolute())],
+            timeout=limit_s,
+            capture_output=True,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        raise ValueError(
+            f"{path.name} is damaged: reading it had not ended after {limit_s:g} s."
+        ) from None
+    if ended.returncode < 0:
+        raise ValueError(f"{path.name} is damaged: it kills the library that reads it.")
+
+
 def _read(path: Path) -> Traces:
     """Read one file of any kind, and turn what its reader says into one sentence."""
     readers: dict[str, Callable[[Path], Traces]] = {
@@ -167,6 +228,8 @@ def _read(path: Path) -> Traces:
     kind = path.suffix.lower()
     if kind not in readers:
         raise ValueError(f"{path.name}: recordings are read from {', '.join(readers)} files.")
+    if path.is_dir():
+        raise ValueError(f"{path.name} is a folder: name a file in it.")
     size = path.stat().st_size
     if size > MAX_BYTES:
         raise ValueError(
@@ -276,6 +339,8 @@ def _read_hdf5(path: Path) -> Traces:
             what, factor = _named(name)
             if what in ("mV", "pA"):
                 rows = list(np.atleast_2d(data[()]) * factor)
+                if not rows:
+                    raise _NotRead(f"has no sweeps in {name}.")
                 if len(rows) > len(rows[0]):
                     raise _NotRead(f"has {name} of shape {data.shape}, not (n_sweeps, n_samples).")
                 if what == "mV":

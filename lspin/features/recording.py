@@ -180,7 +180,7 @@ class Recording:
             else:
                 kept.append((number, v, i, hz))
         if not kept:
-            raise ValueError(f"{name} has no sweep that can be measured. " + " ".join(said))
+            raise ValueError(f"{name} has no sweep that can be measured. " + " ".join(said[:3]))
         _check_units(name, [v for _, v, _, _ in kept], [i for _, _, i, _ in kept])
         found = [
             (np.nan, []) if i is None else find_pulses(i, hz, holding_pa) for _, _, i, hz in kept

@@ -226,7 +226,11 @@ class ClosingLSPIN(nn.Module):
         for same_x, same_expected, *found in self.seen:
             if torch.equal(same_x, x) and torch.equal(same_expected, expected):
                 return found[0], found[1]
-        place, cost = close_in_turn(self.reader, x, expected, self.task)
+        # Whoever closes gates by hand asks about many copies of a cell.
+        rows, which = torch.cat([x, expected], dim=1).unique(dim=0, return_inverse=True)
+        some, said = rows[:, : x.shape[1]], rows[:, x.shape[1] :]
+        found = close_in_turn(self.reader, some, said, self.task)
+        place, cost = found[0][which], found[1][which]
         if x.numel() <= ELEMENTS_AT_ONCE:
             self.seen.append((x.clone(), expected.clone(), place, cost))
         return place, cost

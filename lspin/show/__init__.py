@@ -1,12 +1,14 @@
 """What people look at.
 
-``plots`` are figures that several chapters share; ``card`` sums up one cell.
+``plots`` are figures that several chapters share; ``card`` sums up one cell, ``own_cell`` one that
+nobody has labelled.
 ``explorer`` needs the extra ``book``, so its names are imported from `lspin.show.explorer`.
 """
 
 from __future__ import annotations
 
 from lspin.show.card import N_GATES, N_NEIGHBOURS, Card, make_card, plot_card
+from lspin.show.own_cell import OwnCard, cards_table, classify, plot_own_card
 from lspin.show.plots import (
     CLASS_COLORS,
     CLASS_MARKERS,
@@ -26,12 +28,16 @@ __all__ = [
     "N_GATES",
     "N_NEIGHBOURS",
     "Card",
+    "OwnCard",
+    "cards_table",
     "class_styles",
+    "classify",
     "make_card",
     "name_source",
     "plot_by_class",
     "plot_card",
     "plot_median_spikes",
+    "plot_own_card",
     "plot_path",
     "plot_reliability",
     "plot_scatter",

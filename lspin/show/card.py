@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from lspin.data.tables import Spikes
+from lspin.data.tables import Cells, Spikes
 from lspin.explain.held_out import HeldOut
 from lspin.explain.reasons import explain_cells, open_gates_of
 from lspin.features.catalogue import feature_named
@@ -94,33 +94,22 @@ class Card:
 
     def __str__(self) -> str:
         """Write the card as text."""
-        bars = [
-            f"  {name:14} {share:4.0%}  {'#' * round(30 * share)}".rstrip()
-            for name, share in self.probability.items()
-        ]
-        head = f"  {'measurement':38} {'value':>18} {'percentile':>10} {'gate':>5} {'effect':>7}"
-        gates = [
-            f"  {feature_named(name).label:38} {_value(name, row):>18} {_percentile(row):>10} "
-            f"{row['gate']:5.2f} {row['effect']:+7.1%}"
-            for name, row in self.strongest.iterrows()
-        ]
         neighbours = [
-            f"  {cell}, at {row['distance']:.2f}: {_describe(row)}"
+            f"  {cell}, at {row['distance']:.2f}: {describe(row)}"
             for cell, row in self.neighbours.iterrows()
         ]
         return "\n".join(
             [
                 self.title,
-                _describe(self.metadata),
+                describe(self.metadata),
                 f"Trained without this cell's donor. {self.source}",
                 "",
-                *bars,
+                *probability_lines(self.probability),
                 "",
                 f"{len(self.gates)} open gates, through which all of the answer went; "
-                f"the {len(gates)} with the largest",
+                f"the {len(self.strongest)} with the largest",
                 "effect, the probability that the answer loses when this gate alone is closed:",
-                head,
-                *gates,
+                *gate_lines(self.strongest),
                 "",
                 f"Most similar {self.called} cells, by what the gates let through:",
                 *neighbours,
@@ -165,15 +154,8 @@ def make_card(held: HeldOut, specimen_id: int, spikes: Spikes | None = None) -> 
     cell, (predictions, gates) = one.cells, explain_cells(one)
     called = predictions["predicted"].iloc[0]
 
-    opened = open_gates_of(gates, specimen_id)
-    values = held.measured(pd.concat([held.seen.X, held.cells.X]))[opened.index]
-    lower = (values < opened["value"]).sum() / values.notna().sum()
-    opened["percentile"] = (100 * lower).where(opened["value"].notna())
-
+    opened = with_percentiles(held, open_gates_of(gates, specimen_id))
     alike = held.seen.select((held.seen.y == called).to_numpy())
-    away = (held.inputs(alike.X) - gates["z"].to_numpy()) * gates["gate"].to_numpy()
-    distance = np.sqrt((away**2).sum(axis=1)).nsmallest(N_NEIGHBOURS).rename("distance")
-
     waveforms = pd.DataFrame() if spikes is None else spikes.waveform_mv
     return Card(
         specimen_id=specimen_id,
@@ -182,11 +164,50 @@ def make_card(held: HeldOut, specimen_id: int, spikes: Spikes | None = None) -> 
         probability=predictions.iloc[0, 2:].astype(float),
         metadata=cell.metadata.iloc[0],
         gates=opened,
-        neighbours=alike.metadata.loc[distance.index].join(distance),
+        neighbours=nearest_cells(held, alike, gates),
         spike_mv=waveforms.loc[specimen_id] if specimen_id in waveforms.index else None,
         class_spikes_mv=waveforms[waveforms.index.isin(alike.X.index)],
         source=held.seen.banner(),
     )
+
+
+def with_percentiles(held: HeldOut, opened: pd.DataFrame) -> pd.DataFrame:
+    """Add to open gates where the cell stands among all cells, in percent; NaN if not measured.
+
+    Parameters
+    ----------
+    held : HeldOut
+    opened : DataFrame, shape (n_open, 4)
+        From `open_gates_of`.
+
+    Returns
+    -------
+    DataFrame, shape (n_open, 5)
+    """
+    values = held.measured(pd.concat([held.seen.X, held.cells.X]))[opened.index]
+    lower = (values < opened["value"]).sum() / values.notna().sum()
+    return opened.assign(percentile=(100 * lower).where(opened["value"].notna()))
+
+
+def nearest_cells(held: HeldOut, alike: Cells, gates: pd.DataFrame) -> pd.DataFrame:
+    """Find the training cells that are most similar by what one cell's gates let through.
+
+    Parameters
+    ----------
+    held : HeldOut
+    alike : Cells
+        Training cells to look among.
+    gates : DataFrame, shape (d, 4)
+        All gates of the one cell, from `explain_cells`.
+
+    Returns
+    -------
+    DataFrame, shape (n, ...)
+        Their metadata and ``distance``, the nearest first.
+    """
+    away = (held.inputs(alike.X) - gates["z"].to_numpy()) * gates["gate"].to_numpy()
+    distance = np.sqrt((away**2).sum(axis=1)).nsmallest(N_NEIGHBOURS).rename("distance")
+    return alike.metadata.loc[distance.index].join(distance)
 
 
 def plot_card(card: Card) -> Figure:
@@ -219,20 +240,42 @@ def plot_card(card: Card) -> Figure:
 
     fig = plt.figure(figsize=(9, 6.2), layout="constrained")
     grid = fig.add_gridspec(2, 3, height_ratios=[1, 1.6])
-    _plot_probability(fig.add_subplot(grid[0, 0]), card)
+    plot_probability(fig.add_subplot(grid[0, 0]), card.probability)
     _plot_spike(fig.add_subplot(grid[0, 1]), card)
     _write_neighbours(fig.add_subplot(grid[0, 2]), card)
     places = fig.add_subplot(grid[1, :2])
-    _plot_gates(places, fig.add_subplot(grid[1, 2], sharey=places), card)
-    fig.suptitle(_plain(f"{card.title}\n{_describe(card.metadata)}"), fontsize=11)
+    plot_gates(places, fig.add_subplot(grid[1, 2], sharey=places), card.strongest)
+    fig.suptitle(plain(f"{card.title}\n{describe(card.metadata)}"), fontsize=11)
     name_source(fig, f"Trained without this cell's donor. {card.source}")
     return fig
 
 
-def _plot_probability(ax: Axes, card: Card) -> None:
-    shares, styles = card.probability.iloc[::-1], class_styles(card.probability.index)
+def probability_lines(probability: pd.Series) -> list[str]:
+    """Write probabilities as bars of text."""
+    return [
+        f"  {name:14} {share:4.0%}  {'#' * round(30 * share)}".rstrip()
+        for name, share in probability.items()
+    ]
+
+
+def gate_lines(gates: pd.DataFrame) -> list[str]:
+    """Write open gates as a table of text, with a head."""
+    head = f"  {'measurement':38} {'value':>18} {'percentile':>10} {'gate':>5} {'effect':>7}"
+    return [
+        head,
+        *(
+            f"  {feature_named(name).label:38} {value_of(name, row):>18} {percentile_of(row):>10} "
+            f"{row['gate']:5.2f} {row['effect']:+7.1%}"
+            for name, row in gates.iterrows()
+        ),
+    ]
+
+
+def plot_probability(ax: Axes, probability: pd.Series) -> None:
+    """Draw the probabilities as bars."""
+    shares, styles = probability.iloc[::-1], class_styles(probability.index)
     ax.barh(
-        [_plain(name) for name in shares.index],
+        [plain(name) for name in shares.index],
         100 * shares,
         color=[styles[name][0] for name in shares.index],
     )
@@ -245,7 +288,7 @@ def _plot_spike(ax: Axes, card: Card) -> None:
     if len(card.class_spikes_mv):
         low, high = card.class_spikes_mv.quantile([0.1, 0.9]).to_numpy()
         time_ms = card.class_spikes_mv.columns.to_numpy(dtype=float)
-        ax.fill_between(time_ms, low, high, color=color, alpha=0.3, lw=0, label=_plain(card.called))
+        ax.fill_between(time_ms, low, high, color=color, alpha=0.3, lw=0, label=plain(card.called))
     if card.spike_mv is None:
         ax.set_title("no spike at hand", fontsize=9)
     else:
@@ -262,17 +305,16 @@ def _write_neighbours(ax: Axes, card: Card) -> None:
         for cell, row in card.neighbours.iterrows()
     ]
     ax.set_axis_off()
-    ax.set_title(
-        f"most similar {_plain(card.called)} cells\n(and distance)", fontsize=9, loc="left"
-    )
+    ax.set_title(f"most similar {plain(card.called)} cells\n(and distance)", fontsize=9, loc="left")
     ax.text(0, 1, "\n".join(rows), va="top", fontsize=7, transform=ax.transAxes)
 
 
-def _plot_gates(places: Axes, effects: Axes, card: Card) -> None:
+def plot_gates(places: Axes, effects: Axes, gates: pd.DataFrame) -> None:
     """Draw where the cell stands among all cells, and what each gate did."""
-    rows = card.strongest.iloc[::-1]
+    rows = gates.iloc[::-1]
     names = [
-        _plain(f"{feature_named(name).label}: {_value(name, row)}") for name, row in rows.iterrows()
+        plain(f"{feature_named(str(name)).label}: {value_of(str(name), row)}")
+        for name, row in rows.iterrows()
     ]
     y = np.arange(len(rows))
     places.hlines(y, 0, 100, color="0.85")
@@ -285,23 +327,24 @@ def _plot_gates(places: Axes, effects: Axes, card: Card) -> None:
     effects.set_xlabel("probability lost when closed\n(percentage points)")
 
 
-def _plain(text: str) -> str:
+def plain(text: str) -> str:
     """Keep matplotlib from taking dollar signs for mathematics."""
     return str(text).replace("$", r"\$")
 
 
-def _value(name: str, row: pd.Series) -> str:
+def value_of(name: str, row: pd.Series) -> str:
     """Write a measurement with its unit."""
     if np.isnan(row["value"]):
         return "not measured"
     return f"{row['value']:.3g} {feature_named(name).unit}".rstrip()
 
 
-def _percentile(row: pd.Series) -> str:
+def percentile_of(row: pd.Series) -> str:
+    """Write a percentile, or a dash."""
     return "-" if np.isnan(row["percentile"]) else f"{row['percentile']:.0f}"
 
 
-def _describe(metadata: pd.Series) -> str:
+def describe(metadata: pd.Series) -> str:
     """Write what is known of a cell apart from its recording."""
     parts = [metadata["line_name"], metadata["structure"]]
     if metadata["layer"]:

@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 from made_up import leaky_cell, write_ibw, write_nwb
 
-from lspin.features import Recording, read_recording
+from lspin.features import Recording, files, read_recording
 
 HZ = 10_000
 STEPS_PA = (-50.0, 20.0, 60.0)
@@ -254,3 +254,31 @@ def test_ends_that_were_not_recorded_are_cut_and_gaps_leave_a_sweep_out(cell):
 def test_no_sweeps_are_refused():
     with pytest.raises(ValueError, match="has no sweep that can be measured"):
         Recording.from_arrays([], None, HZ)
+
+
+# What hangs or kills the library that reads it
+
+
+def test_a_file_that_is_read_for_ever_is_given_up(cell, tmp_path):
+    (path,) = write_hdf5(tmp_path, *cell)
+    files.check_readable(path)
+    with pytest.raises(ValueError, match=r"cell.h5 is damaged: reading it had not ended"):
+        files.check_readable(path, limit_s=0.001)
+
+
+def test_a_file_that_kills_its_reader_is_refused(cell, tmp_path, monkeypatch):
+    (path,) = write_hdf5(tmp_path, *cell)
+    monkeypatch.setattr(files, "_READ_ALL", "import os; os.kill(os.getpid(), 11)")
+    with pytest.raises(ValueError, match="it kills the library that reads it"):
+        files.check_readable(path)
+
+
+def test_folders_and_files_without_sweeps_are_named(tmp_path):
+    (tmp_path / "cell.abf").mkdir()
+    with pytest.raises(ValueError, match="is a folder"):
+        read_recording(tmp_path / "cell.abf")
+    with h5py.File(tmp_path / "cell.h5", "w") as file:
+        file["voltage_mv"] = np.zeros((0, 100))
+        file.attrs["sampling_hz"] = HZ
+    with pytest.raises(ValueError, match="has no sweeps in voltage_mv"):
+        read_recording(tmp_path / "cell.h5")

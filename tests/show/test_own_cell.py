@@ -1,0 +1,240 @@
+"""A cell of one's own: what speaks against the answer comes first, and nothing is made up."""
+
+import io
+
+import matplotlib
+import numpy as np
+import pandas as pd
+import pytest
+
+matplotlib.use("Agg")
+
+import matplotlib.pyplot as plt  # noqa: E402
+
+from lspin import LSPINClassifier, classify, load_cells  # noqa: E402
+from lspin.explain import ask, known, known_cells  # noqa: E402
+from lspin.features import Recording, measure, simulated_recording, write_template  # noqa: E402
+from lspin.model import cache  # noqa: E402
+from lspin.show import cards_table, plot_own_card
+from lspin.show.explorer import drop_zone
+from lspin.show.own_cell import classify_file, own_row, write_cards
+
+pytestmark = pytest.mark.usefixtures("few_mixtures", "small_model")
+
+
+@pytest.fixture(scope="module")
+def small_model():
+    small = LSPINClassifier(4, class_weight="balanced", n_members=2, n_steps=100, random_state=0)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("LSPIN_SOURCE", "twin")
+        patch.setattr(known, "MODEL", small)
+        yield
+
+
+@pytest.fixture(scope="module")
+def twins(small_model):
+    cells = known_cells()
+    return cells.select(cells.X.index[::6])
+
+
+@pytest.fixture(scope="module")
+def measured():
+    return measure(simulated_recording())
+
+
+@pytest.fixture(scope="module")
+def card(twins, measured):
+    return classify(measured, known=twins)
+
+
+@pytest.fixture(scope="module")
+def new_cells():
+    """Five cells of the table, under names of one's own."""
+    return load_cells("twin").X.iloc[:5].set_axis([f"A{n}" for n in range(5)])
+
+
+def test_the_known_cells_are_of_both_tables_and_one_kind(monkeypatch):
+    monkeypatch.setenv("LSPIN_SOURCE", "twin")
+    cells = known_cells()
+    assert cells.is_synthetic and "SYNTHETIC" in cells.banner()
+    assert "Lamp5 or Sncg" in cells.classes and "Htr3a+|Vip-" not in cells.classes
+    by_line, by_rna = load_cells("twin"), load_cells("v1-twin")
+    left_out = (by_line.y == known.LEFT_OUT).sum()
+    assert len(cells) == len(by_line) - left_out + len(by_rna)
+    donors = by_line.donors[by_line.y != known.LEFT_OUT].nunique() + by_rna.donors.nunique()
+    assert cells.donors.nunique() == donors
+
+
+def test_the_model_sees_only_what_was_measured(card, measured):
+    used = set(card.shift.table.index)
+    assert card.n_used == len(used) - 1  # and the share that is missing
+    assert "input_resistance_mohm" not in used and "input_resistance_mohm" in card.missing
+    assert set(card.gates.index) <= used
+    assert 0 < len(card.gates) <= 4 and (card.gates["gate"] > 0).all()
+
+
+def test_the_text_says_what_the_card_holds(card):
+    said = str(card)
+    assert "called" in said and "voltage-clamp test pulses (1)" in said
+    assert "was simulated, not recorded" in said
+    for name in card.neighbours["class"]:
+        assert name in said
+    assert card.probability.sum() == pytest.approx(1)
+
+
+def test_what_speaks_against_the_answer_comes_first(measured, twins):
+    doubtful = classify(measured, known=twins, species="human", temperature_c=25)
+    assert doubtful.is_outside
+    first, second, third = str(doubtful).splitlines()[:3]
+    assert first.startswith("OUTSIDE") and "human" in second and "25 °C" in third
+    title = plot_own_card(doubtful).get_suptitle()
+    assert title.startswith("OUTSIDE")
+    plt.close("all")
+
+
+def test_a_mouse_at_the_right_temperature_raises_no_doubt(measured, twins, card):
+    same = classify(measured, known=twins, species="mouse", temperature_c=34)
+    assert same.doubts == card.doubts
+    with pytest.raises(ValueError, match="degrees Celsius"):
+        classify(measured, known=twins, temperature_c=307)
+
+
+def test_a_strange_cell_is_outside(new_cells, twins):
+    ordinary, strange = classify(
+        pd.concat([new_cells.iloc[:1], new_cells.iloc[:1].assign(tau=480.0).set_axis(["B"])]),
+        known=twins,
+    )
+    assert not ordinary.is_outside
+    assert strange.is_outside and "membrane time constant is 480 ms" in strange.doubts[0]
+
+
+def test_a_table_gives_a_card_for_each_row(new_cells, twins, tmp_path):
+    cards = classify(new_cells, known=twins)
+    assert [card.name for card in cards] == list(new_cells.index)
+    table = cards_table(cards)
+    assert table["called"].isin(twins.classes).all()
+    shares = table[[f"p({name})" for name in twins.classes]]
+    np.testing.assert_allclose(shares.sum(axis=1), 1, atol=1e-3)
+    written = write_cards(cards[:1], tmp_path / "out")
+    again = write_cards(cards[:1], tmp_path / "out")
+    assert [path.name for path in written] == ["cells.csv", "A0.png"]
+    assert [path.name for path in again] == ["cells-2.csv", "A0-2.png"]
+
+
+def test_what_one_cell_of_a_table_lacks_is_said(new_cells, twins):
+    gap = new_cells.copy()
+    gap.loc["A2", "tau"] = np.nan
+    cards = classify(gap, known=twins)
+    assert any("tau was not measured" in note for note in cards[2].notes) and not cards[1].notes
+
+
+def test_cells_without_measurements_or_spikes_are_refused(new_cells, twins):
+    empty = new_cells.copy()
+    empty.loc["A3"] = np.nan
+    with pytest.raises(ValueError, match="Nothing was measured in A3"):
+        classify(empty, known=twins)
+    with pytest.raises(ValueError, match="Nothing of a spike"):
+        classify(new_cells[["vrest", "ri", "tau"]], known=twins)
+    silent = measure(
+        Recording.from_arrays(
+            [sweep.voltage_mv for sweep in simulated_recording().sweeps[:5]],
+            [sweep.current_pa for sweep in simulated_recording().sweeps[:5]],
+            20_000,
+        )
+    )
+    with pytest.raises(ValueError, match="no spike was found"):
+        classify(silent, known=twins)
+
+
+def test_too_few_spikes_to_adapt_is_a_finding_and_no_step_is_none(measured):
+    assert "adaptation" in own_row(measured)
+    why = dict(measured.missing, adaptation="there are fewer than three spikes, 40 to 60 pA above")
+    few = measured.features.drop("adaptation").reindex(measured.features.index)
+    from dataclasses import replace
+
+    told = own_row(replace(measured, features=few, missing=why))
+    assert told["adaptation"].isna().all()
+    why["adaptation"] = "no step is 40 to 60 pA above rheobase"
+    assert "adaptation" not in own_row(replace(measured, features=few, missing=why))
+
+
+def test_a_model_is_trained_once_and_anew_for_new_code(new_cells, twins, monkeypatch):
+    ask(new_cells, twins)
+    before = len(known._MODELS)
+    ask(new_cells.iloc[:2], twins)
+    assert len(known._MODELS) == before
+    monkeypatch.setattr(cache, "REVISION", cache.REVISION + 1)
+    ask(new_cells, twins)
+    assert len(known._MODELS) == before + 2
+
+
+def test_the_figure_marks_every_spike(card):
+    figure = plot_own_card(card)
+    trace = next(ax for ax in figure.axes if ax.get_xlabel() == "time (s)")
+    marked = [line for line in trace.lines if line.get_marker() == "o"]
+    assert len(marked[0].get_xdata()) == card.measured.spikes["sweep"].value_counts().max()
+    plt.close("all")
+
+
+# The drop zone, driven through its traits as a browser would
+
+
+def dropped(box, name, content):
+    upload, view = box.children
+    file = {
+        "name": name,
+        "type": "",
+        "size": len(content),
+        "content": content,
+        "last_modified": pd.Timestamp(0).to_pydatetime(),
+    }
+    upload.value = (file,)
+    return view.value
+
+
+def test_a_dropped_table_becomes_cards(new_cells, twins):
+    text = io.StringIO()
+    new_cells.iloc[:2].rename_axis("cell").to_csv(text)
+    box = drop_zone(lambda path: classify_file(path, known=twins))
+    html = dropped(box, "cells.csv", text.getvalue().encode())
+    assert html.count("<svg") == 2 and "A0: called" in html
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "sentence"),
+    [
+        ("<script>alert(1)</script>.abf", b"nothing", "is damaged, or no .abf file"),
+        ("../../cell.nwb", b"nothing", "cell.nwb is damaged"),
+        ("cell.mat", b"nothing", "recordings are read from"),
+        ("cells.csv", b"cell,vrest\nA,-0.07", "looks like volts"),
+        ("", b"", "recordings are read from"),
+        ("cells.csv", b"\xff\xfe\x00", "No answer"),
+        ("x" * 300 + ".ibw", b"", "no .ibw file"),
+    ],
+)
+def test_what_is_wrong_with_a_dropped_file_is_said_in_a_sentence(name, content, sentence):
+    html = dropped(drop_zone(), name, content)
+    assert "No answer" in html and sentence in html
+    assert "<script" not in html and "Traceback" not in html
+
+
+def test_what_nobody_foresaw_is_a_sentence_too():
+    def breaks(path):
+        raise KeyError("<b>")
+
+    html = dropped(drop_zone(breaks), "cell.abf", b"x")
+    assert "could not be read (KeyError)" in html
+
+
+def test_markup_in_the_name_of_a_cell_stays_text(new_cells, twins):
+    name = "<script>alert(1)</script>$x$ &amp;"
+    cards = classify(new_cells.iloc[:1].set_axis([name]), known=twins)
+    html = drop_zone(lambda path: cards)
+    shown = dropped(html, "cells.csv", b"x")
+    assert "<script" not in shown and "&lt;script&gt;" in shown
+
+
+def test_the_form_alone_holds_no_cell(tmp_path):
+    write_template(tmp_path / "cells.csv")
+    with pytest.raises(ValueError, match="has no cells"):
+        classify_file(tmp_path / "cells.csv")
