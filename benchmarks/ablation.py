@@ -55,7 +55,8 @@ def hard_lesson(dense, x, target, members, **settings) -> Lesson:
 def lesson_without_mixtures(dense, x, target, members, **settings) -> Lesson:
     """Teach about the training cells only."""
     taught = lesson(dense, x, target, members, **settings)
-    return Lesson(*(part[: len(x)] for part in taught[:3]), n_cells=len(x))
+    x, target, weight = (part[: len(x)] for part in taught[:3])
+    return taught._replace(x=x, target=target, weight=weight)
 
 
 def regularised(
@@ -121,6 +122,7 @@ def score(name: str, seed: int) -> dict[str, float | str]:
             x_train, x_test = (inputs.transform(cells.X.iloc[rows]) for rows in (train, test))
             model = LSPINClassifier(
                 **variant.parameters,
+                gating="local",
                 mask_recipe=replace(ONE_MASK, **variant.mask_settings),
                 random_state=seed * 10 + fold,
             )

@@ -38,6 +38,7 @@ from lspin.model import (
     REGULARISATIONS,
     Lesson,
     Member,
+    PackedLSPIN,
     Recipe,
     Regularisation,
     draw_members,
@@ -286,7 +287,8 @@ def floor(cells):
     """Time trainings against the matrix products of their layers, forward and backward, alone."""
     (x, y), _ = standardised(cells)
     members, target = members_of(y, PACK_SIZE), shares(y)
-    taught = Lesson(x, target, torch.ones(len(x)), n_cells=len(x))
+    dense = PackedLSPIN(x.shape[1], N_CLASSES, seeds=[0])  # has no part in the training
+    taught = Lesson(x, target, torch.ones(len(x)), n_cells=len(x), dense=dense)
     mask = replace(FIVE, n_steps=FIVE.min_steps)
     trainings = {
         "pack": (
@@ -388,12 +390,12 @@ def side_by_side(cells):
 
 
 def explaining(cells, n_kernel=5):
-    """(d) Gates of all cells against SHAP values of all cells (KernelSHAP: a few, scaled)."""
+    """(d) Gates set by networks against SHAP values, of all cells (KernelSHAP: a few, scaled)."""
     import shap
     from captum.attr import IntegratedGradients
 
     x = model_inputs(cells.X).fit_transform(cells.X).to_numpy()
-    model = LSPINClassifier(max_open=5, random_state=0).fit(x, cells.y)
+    model = LSPINClassifier(max_open=5, gating="local", random_state=0).fit(x, cells.y)
     trees = HistGradientBoostingClassifier(random_state=0).fit(x, cells.y)
     model.gates(x)
     gates = min(timed(lambda: model.gates(x))[1] for _ in range(3))

@@ -50,9 +50,9 @@ print(cells.banner())
 # ## Fit on some donors, explain others
 #
 # A network can memorise the cells it was trained on, and for a memorised cell any gate will do. So
-# the cells that we explain come from donors that the model has never met. The model may open five
-# gates of each cell, and not more (`max_open=5`, see {doc}`03_training`): a short answer is easier to
-# explain than a long one.
+# the cells that we explain come from donors that the model has never met. The model leaves five gates
+# of each cell open (`max_open=5`, see {doc}`03_training`): a short answer is easier to explain than a
+# long one.
 
 # %% tags=["remove-stderr"]
 from lspin import LSPINClassifier
@@ -84,7 +84,7 @@ gates.head(3).round(2)
 # | --- | --- |
 # | `value` | what was measured, in its unit; empty if it was not |
 # | `z` | the same, in standard deviations from the mean of the training cells |
-# | `gate` | how far the gate is open, from 0 to 1; where it is 0, the prediction did not use the value |
+# | `gate` | 1 if the gate is open; where it is 0, the prediction did not use the value |
 # | `effect` | how much probability the predicted class loses when this gate alone is closed |
 #
 # To close a gate is to put the mean of the training cells in the place of the measurement.
@@ -112,23 +112,56 @@ named.head(3).round(2)
 # %% [markdown]
 # These three are the short answer: the measurements that the name Pvalb+ leaned on most. An open
 # gate alone is no reason. It says that the model *looked*, and not what it made of what it saw: a
-# gate can be wide open and change little, because another measurement says the same, and an effect
+# gate can be open and change little, because another measurement says the same, and an effect
 # can be negative, when the measurement spoke against the class that won.
+#
+# ### In which order did its gates close?
+#
+# The model closed the gates of this cell one at a time, always the one whose closing kept the answer
+# nearest to what twelve networks say that see everything. It stopped at five, but the order goes on,
+# to the gate that would close last. `close_in_turn` tells the *place* of each gate: 1 closes last.
 
-# %% mystnb={"image": {"alt": "Two bar charts side by side for one cell called Pvalb+, one row per measurement, ordered from the largest effect to the smallest. Left: how much probability of Pvalb+ is lost when the gate is closed; the first bars are the longest and the last ones are near zero or negative. Right: how far each gate is open; these bars are in no clear order."}}
+# %%
+import pandas as pd
+import torch
+
+from lspin.model import close_in_turn
+
+network = held.model.network_
+with torch.no_grad():
+    z = torch.tensor(held.Z.to_numpy())
+    place, cost = close_in_turn(network.reader, z, network.expected(z), network.task)
+place = pd.DataFrame(place.numpy(), held.Z.index, held.Z.columns)
+assert ((place <= 5) == (held.gates > 0)).all(axis=None)
+
+this = held.select([this_cell])
+of_pvalb = list(held.model.classes_).index("Pvalb+")
+in_turn = named.assign(place=place.loc[this_cell, opened.index].to_numpy()).sort_values("place")
+in_turn["with these and those above"] = [
+    this.closing(place.loc[[this_cell]].to_numpy() <= k)[0, of_pvalb] for k in in_turn["place"]
+]
+in_turn.set_index("place", append=True)[["effect", "with these and those above"]].round(2)
+
+# %% mystnb={"image": {"alt": "Two panels side by side for one cell called Pvalb+, with a row for each of five measurements; the one whose gate closes last is at the top. Left: bars of how much probability of Pvalb+ is lost when the gate alone is closed. Right: dots joined by a line, the probability of Pvalb+ with the gates of this row and of all rows above it open, from the top row down to all five."}}
 import matplotlib.pyplot as plt
 
 from lspin.show import name_source
 
-top = named.head(12).iloc[::-1]
-fig, (left, right) = plt.subplots(1, 2, figsize=(8, 3.8), sharey=True, layout="constrained")
-left.barh(top.index, 100 * top["effect"], color="0.3")
+rows = in_turn.iloc[::-1]
+fig, (left, right) = plt.subplots(1, 2, figsize=(8.5, 2.6), sharey=True, layout="constrained")
+left.barh(rows.index, 100 * rows["effect"], color="0.3")
 left.axvline(0, color="black", linewidth=0.8)
-left.set(xlabel="P(Pvalb+) lost when closed\n(percentage points)")
-right.barh(top.index, top["gate"], color="0.7")
-right.set(xlabel="gate (1 = fully open)", xlim=(0, 1))
+left.set(xlabel="P(Pvalb+) lost when this gate is closed\n(percentage points)")
+right.plot(rows["with these and those above"], rows.index, "o-", color="0.3")
+right.set(xlabel="P(Pvalb+) with this gate\nand those above it", xlim=(-0.03, 1.03))
 name_source(fig, f"Cell {this_cell}. {cells.banner()}")
 plt.show()
+
+# %% [markdown]
+# The two panels answer two questions. On the left each gate is closed *alone*, while four others are
+# open; on the right they close one after another, from the bottom row to the top. Where two measurements
+# say the same, closing one of them does little, because the other still says it, and yet one of the two
+# has to stay to the end.
 
 # %% [markdown]
 # Is the effect really what it claims to be? We close the first of these gates by hand and predict
@@ -138,9 +171,8 @@ plt.show()
 import numpy as np
 
 first = opened.index[0]
-without = held.select([this_cell]).closing(held.Z.columns != first)
 before = predictions.loc[this_cell, "Pvalb+"]
-after = without[0, list(held.model.classes_).index("Pvalb+")]
+after = this.closing(held.Z.columns != first)[0, of_pvalb]
 assert np.isclose(before - after, opened.loc[first, "effect"])
 print(f"without {FEATURES[first].label}: {before:.1%} -> {after:.1%}")
 
@@ -157,14 +189,12 @@ print(f"largest change of a probability: {abs(only_open - held.probability).max(
 # %% [markdown]
 # ## And if nothing is open?
 #
-# Every cell may open five gates, whether it is easy or hard to recognise. So every answer rests on
+# Every cell has five open gates, whether it is easy or hard to recognise. So every answer rests on
 # measurements that can be named. But how much of it? With *all* gates closed, every cell looks the
 # same to the predictors, the mean of all cells, and so gets the same probabilities. We compare them
 # with those that cells get with their gates as they are:
 
 # %%
-import pandas as pd
-
 n_open = (gates["gate"] > 0).groupby("specimen_id").sum()
 closed = held.closing(np.zeros(held.Z.shape[1], dtype=bool))
 named_as = predictions["predicted"]
@@ -176,7 +206,7 @@ of_class = pd.DataFrame(
         "with all gates closed": pd.Series(closed[0], held.model.classes_),
     }
 )
-assert n_open.max() <= model.max_open
+assert (n_open == model.max_open).all()
 print(f"with all gates closed: {of_class['with all gates closed'].idxmax()}")
 of_class.dropna().round(2)
 
@@ -202,8 +232,25 @@ plt.show()
 # and that does not make its measurements less typical.
 #
 # There is a second thing that is there before any value is seen: *which* five gates are open. The
-# gating network has read all measurements to choose them, and its choice is a message, too.
-# {doc}`07_trust` measures how much of the answer can be read off it.
+# predictors were trained behind random masks, so they have not learned to make anything of it. But
+# the networks by which gates close have read all measurements, and a mask may tell a reader what they
+# think. {doc}`07_trust` measures how much of the answer can be read off it.
+#
+# ### Fewer gates for easy cells
+#
+# Five for every cell is a rule of ours. With a price instead (`LSPINClassifier(lam=1.0)`) a gate closes
+# if that costs less than the price, so each cell keeps as many as it needs. Nothing has to be trained
+# for it, since the order is the same: `cost` holds, for every number of open gates, how far the answer
+# is from what it should say, as a cross-entropy. The price is added, and the lowest sum wins:
+
+# %%
+d = held.Z.shape[1]
+needed = (cost + 1.0 * torch.arange(d + 1) / d).argmin(dim=1)
+needed = pd.Series(needed.numpy(), held.Z.index)
+needed.groupby(named_as).describe()[["count", "min", "50%", "max"]].astype(int)
+
+# %% [markdown]
+# The largest and easiest class, Glutamatergic, needs the fewest in the median cell.
 #
 # ## The gates of a class
 #
@@ -264,9 +311,8 @@ static_explorer(held.select(shown), x=x, y=y, selected=this_cell, source=cells.b
 # ## Live: close the gates yourself
 #
 # The chart above can only show what was computed beforehand. With Python behind the page you can
-# intervene. Choose a cell and move the slider: all gates that are less open than its value are
-# closed, and the model predicts again from what is left. How many measurements does this cell
-# need?
+# intervene. Choose a cell and move the slider to the left: gates close, those with the least effect first,
+# and the model predicts again from what is left. How many measurements does this cell need?
 #
 # **In the built book** there is no Python behind the page, so the sliders are left out: use the
 # chart above, or open this chapter with the rocket at the top of the page ({doc}`running`).
@@ -277,24 +323,25 @@ from lspin.show.explorer import live_explorer
 live_explorer(held)
 
 # %% [markdown]
-# What the slider does to one cell can be done to all of them at once:
+# What the slider does to one cell can be done to all of them at once. And instead of closing the gates
+# with the least effect first, we can follow the order in which the model closes them itself:
 
 # %%
-width = gates["gate"].unstack()[held.Z.columns]
-rows = []
-for threshold in (0.0, 0.25, 0.5, 0.75):
-    keep = (width > 0) & (width >= threshold)
-    left = held.closing(keep.to_numpy())
-    answer = held.model.classes_[left.argmax(axis=1)]
-    rows.append(
-        {
-            "close gates below": threshold,
-            "gates left per cell (median)": keep.sum(axis=1).median(),
-            "same answer as with all": np.mean(answer == predictions["predicted"]),
-            "accuracy": np.mean(answer == held.cells.y),
-        }
-    )
-pd.DataFrame(rows).set_index("close gates below").round(3)
+orders = {
+    "in turn": place.to_numpy(),
+    "least effect first": (-abs(held.own_effects)).argsort(axis=1).argsort(axis=1) + 1,
+}
+rows = {}
+for n_left in range(5, 0, -1):
+    for name, rank in orders.items():
+        answer = held.model.classes_[held.closing(rank <= n_left).argmax(axis=1)]
+        rows[n_left, name, "same answer as with five"] = np.mean(answer == held.called)
+        rows[n_left, name, "accuracy"] = np.mean(answer == held.cells.y)
+pd.Series(rows).unstack([1, 2]).rename_axis("gates left").sort_index(ascending=False).round(3)
+
+# %% [markdown]
+# An effect is measured while all other gates are open. As long as most are, it is a good guide; once
+# only one or two are left, it is out of date. Who closes gates in turn asks again each time.
 
 # %% [markdown]
 # ## What the gates do not tell
@@ -306,14 +353,18 @@ pd.DataFrame(rows).set_index("close gates below").round(3)
 largest = gates["effect"].groupby("specimen_id").max()
 for name, mask in (("right", is_right), ("wrong", ~is_right)):
     print(
-        f"{mask.sum()} cells called by the {name} name: {n_open[mask].median():.0f} open gates, "
-        f"the largest effect is {largest[mask].median():.0%} (medians)"
+        f"{mask.sum()} cells called by the {name} name: the largest effect is "
+        f"{largest[mask].median():.0%} (median)"
     )
 
 # %% [markdown]
-# **A closed gate was still read.** The predictor sees only what the gates let through, but the
-# gating network sees *all* measurements when it chooses which gates to open. *Five gates are open*
-# does not mean *five measurements would have been enough to record*.
+# **A closed gate was still read.** The predictors see only what the gates let through, but the
+# networks that say which answer is to be kept see *all* measurements. *Five measurements suffice to
+# say what all of them say* does not mean *five measurements would have been enough to record*.
+#
+# **A closed gate is no verdict on a measurement.** A value near the mean closes early, because the mean
+# takes its place and nothing changes. In another cell of the same kind the same measurement may
+# matter: what is *sufficient for this cell* need not be all that is *relevant for cells like it*.
 #
 # **Another seed, other reasons?** We train a second model on the same cells, with nothing
 # changed but the random numbers, and compare what the two give as reasons for the same cell: once
@@ -356,9 +407,11 @@ for name, sets in (("open gates", open_sets), ("three strongest", strongest_sets
 overlap = pd.DataFrame(overlap)
 strongest = overlap["three strongest"]
 assert strongest["another cell, same answer"] < strongest["the same cell"] < 0.8
+shared = (open_sets(held) & open_sets(again)).sum(axis=1).mean()
+print(f"of the five open gates of a cell, {shared:.1f} are open in the other model, too (mean)")
 overlap.round(2)
 
-# %% mystnb={"image": {"alt": "Two bar charts of the mean Jaccard overlap between the reasons of two models, for the same cell, another cell with the same answer, any other cell, and chance. All bars are short, below 0.4. For the three strongest measurements the bar of the same cell is a little longer than that of another cell with the same answer; for the open gates these two are alike. Any other cell and chance follow."}}
+# %% mystnb={"image": {"alt": "Two bar charts of the mean Jaccard overlap between the reasons of two models, for the same cell, another cell with the same answer, any other cell, and chance. In both panels the bar of the same cell is by far the longest; another cell with the same answer, any other cell, and chance follow, each shorter than the one before."}}
 fig, axes = plt.subplots(1, 2, figsize=(8, 2.2), sharey=True, layout="constrained")
 for ax, name in zip(axes, overlap, strict=True):
     ax.barh(overlap.index[::-1], overlap[name].iloc[::-1], color="0.4")
@@ -367,17 +420,15 @@ name_source(fig, cells.banner())
 plt.show()
 
 # %% [markdown]
-# Read each panel from the top, and mind how short the first bar is: the two models agree about
-# most answers, and yet their reasons have little in common. That is no paradox. Many
-# measurements of a neuron say the same thing, and where two do, it is left to chance which of them
-# gets one of the five gates. So read the reasons of a cell as *measurements that were enough for this
-# model*, not as *the measurements that matter*.
+# Read each panel from the top. About the same cell two models agree in good part, and not in all: many
+# measurements of a neuron say the same thing, and where two do, small differences between two
+# trainings decide which of them is closed. So read the reasons of a cell as *measurements that were
+# enough for this model*, not as *the measurements that matter*.
 #
-# Then compare the first bar with the second. If it is no longer, then what is compared tells about
-# the *class* and not about the cell. For the open gates the two are close: a mask says little
-# more of a cell than the name that the model is about to give it. The three strongest say a little
-# more, because an effect depends on the cell's own values. {doc}`07_trust` asks the same with more
-# care, and counts measurements that say the same as one.
+# Then compare the first bar with the second. If it were no longer, then what is compared would tell
+# about the *class* and not about the cell. It is far longer: the gates were closed for this cell, by its
+# own values. {doc}`07_trust` asks the same with more care, and counts measurements that say the same
+# as one.
 #
 # How many gates are local at all?
 
@@ -392,6 +443,7 @@ print(f"{always.sum()} are always open, {never.sum()} never")
 #
 # - Explain cells of donors that the model has not seen.
 # - There is one mask: what its open gates let through is all that the prediction used.
+# - Gates close in an order, and any limit is a cut through it; a price lets easy cells keep fewer.
 # - An open gate says that the model looked; the effect of closing it says what it made of it.
 # - Ask what the model says with all gates closed: that much of an answer needs no reasons.
 # - Wrong answers come with reasons, too. Gates explain the model, and the model may be wrong.
@@ -399,21 +451,21 @@ print(f"{always.sum()} are always open, {never.sum()} never")
 #
 # ## Exercises
 #
-# **1.** Is the widest gate the one that matters most? For how many held-out cells is the widest
-# gate also the one with the largest effect?
+# **1.** Is the gate that closes last also the one with the largest effect? In what share of the
+# held-out cells?
 #
 # ```{dropdown} Solution
-# Compare the two places for each cell. If width and effect were the same thing, the share would be
-# one; if they had nothing to do with each other, it would be about one in the number of open gates.
-# In case of a tie, which is common because many gates are fully open, `idxmax` takes the first.
+# Compare the two for each cell. If the order of closing and the effect were the same thing, the share
+# would be one; if they had nothing to do with each other, it would be one in five. They are related,
+# and they differ where measurements share what they say.
 # ```
 
 # %% tags=["hide-cell"]
-some = gates[gates["gate"] > 0].groupby("specimen_id")
-is_same = some["gate"].idxmax() == some["effect"].idxmax()
+largest_effect = pd.Series(held.Z.columns[held.own_effects.argmax(axis=1)], held.Z.index)
+is_same = place.idxmin(axis=1) == largest_effect
 print(
-    f"the widest gate has the largest effect in {is_same.mean():.0%} of cells; "
-    f"unrelated, it would be about {(1 / n_open).mean():.0%}"
+    f"the gate that closes last has the largest effect in {is_same.mean():.0%} of cells; "
+    f"unrelated, it would be {1 / model.max_open:.0%}"
 )
 
 # %% [markdown]

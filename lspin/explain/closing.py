@@ -31,8 +31,8 @@ def gated_probabilities(
     keep : ndarray of bool, shape (d,) or (n, d)
         False closes a gate; True leaves it as the model set it.
     regate : bool, default=False
-        If False, the gating network still sees the whole cell, so the other gates stay as they
-        were. If True, it loses the measurements too, and sets all gates anew.
+        If False, what decides which gates close still sees the whole cell, so the other gates stay
+        as they were. If True, it loses the measurements too, and sets all gates anew.
 
     Returns
     -------
@@ -95,7 +95,7 @@ def effects(model: LSPINClassifier, Z: pd.DataFrame, *, regate: bool = False) ->
     """
     probability = model.predict_proba(Z)
     effect = np.zeros((*Z.shape, len(model.classes_)))
-    # The gating network reads measurements behind closed gates, too.
+    # What decides which gates close reads measurements behind closed gates, too.
     changes_something = np.ones(Z.shape[1], bool) if regate else model.gates(Z).any(axis=0)
     for j in np.flatnonzero(changes_something):
         keep = np.arange(Z.shape[1]) != j

@@ -1,7 +1,8 @@
 """Whether the class can be read off *which* gates are open, and the prediction does so.
 
-The gating network sees the whole cell. It could guess the class and pass the guess on through
-the pattern of its gates, whatever the values are; the open gates would then be no reasons.
+What decides which gates close has seen the whole cell. It could guess the class and pass the guess
+on through the pattern of the gates, whatever the values are; the open gates would then be no
+reasons.
 """
 
 from __future__ import annotations

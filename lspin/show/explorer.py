@@ -175,11 +175,10 @@ def gate_chart(
         f": the {n_gates} with the largest effect" if most >= n_gates else ""
     )
     title = alt.TitleParams(text, anchor="start")
-    below = alt.hconcat(
-        names.properties(width=250, title=title),
-        effects.properties(width=150),
-        openness.properties(width=150),
-    )
+    panels = [names.properties(width=250, title=title), effects.properties(width=150)]
+    if (rows["gate"] < 1).any():  # under a limit a gate is open or closed, and the bars say nothing
+        panels.append(openness.properties(width=150))
+    below = alt.hconcat(*panels)
     return (
         alt.vconcat(above, below)
         .properties(
@@ -265,8 +264,8 @@ def static_explorer(
 def live_explorer(held: HeldOut, card: Callable[[int], Figure] | None = None) -> widgets.VBox:
     """Show an explorer that closes gates while you watch; needs a running Python.
 
-    Choose a cell, then raise the threshold: gates that are below it are
-    closed, and the class probabilities are computed again from what is left.
+    Choose a cell, then close its gates, those with the least effect first: the class probabilities
+    are computed again from what is left.
 
     Parameters
     ----------
@@ -303,9 +302,8 @@ def live_explorer(held: HeldOut, card: Callable[[int], Figure] | None = None) ->
     cell = widgets.Dropdown(
         options=cells_of(kind.value), description="cell", layout={"width": "28em"}
     )
-    threshold = widgets.FloatSlider(
-        0.0, min=0.0, max=1.0, step=0.05, description="close below", readout_format=".2f"
-    )
+    most = int((held.gates > 0).sum(axis=1).max())
+    n_left = widgets.IntSlider(most, min=0, max=most, description="gates left")
     view = widgets.HTML()
 
     def list_cells(_: object) -> None:
@@ -313,17 +311,17 @@ def live_explorer(held: HeldOut, card: Callable[[int], Figure] | None = None) ->
 
     def draw(_: object = None) -> None:
         rows = open_gates_of(gates, cell.value)
-        keep = gates.loc[cell.value, "gate"].to_numpy() >= threshold.value
-        left = held.select([cell.value]).closing(keep)[0]
+        kept = rows.loc[rows.index.isin(rows["effect"].abs().nlargest(n_left.value).index)]
+        left = held.select([cell.value]).closing(held.Z.columns.isin(kept.index))[0]
         view.value = _probability_html(
             predictions.loc[cell.value], dict(zip(held.model.classes_, left, strict=True))
-        ) + _gates_html(rows[rows["gate"] >= threshold.value], len(rows))
+        ) + _gates_html(kept, len(rows))
 
     kind.observe(list_cells, "value")
     cell.observe(draw, "value")
-    threshold.observe(draw, "value")
+    n_left.observe(draw, "value")
     draw()
-    explorer = widgets.VBox([widgets.HBox([kind, cell, threshold]), view])
+    explorer = widgets.VBox([widgets.HBox([kind, cell, n_left]), view])
     if card is not None:
         explorer.children += (_live_card(card, cell),)
     return explorer

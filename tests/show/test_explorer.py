@@ -126,8 +126,8 @@ def test_own_classes_and_features_are_shown_as_they_are_called():
 @pytest.fixture
 def live(held):
     box = live_explorer(held)
-    kind, cell, threshold = box.children[0].children
-    return kind, cell, threshold, box.children[1]
+    kind, cell, n_left = box.children[0].children
+    return kind, cell, n_left, box.children[1]
 
 
 def test_the_live_explorer_lists_the_cells_of_the_class(live, held):
@@ -149,13 +149,15 @@ def test_the_live_explorer_closes_gates_and_predicts_again(live, held, tables, m
         return closing(self, keep)
 
     monkeypatch.setattr(HeldOut, "closing", count)
-    _, cell, threshold, view = live
-    gates = tables[1].loc[cell.value, "gate"].reindex(held.Z.columns)
-    for value in (0.5, 1.0):
-        threshold.value = value
-        left = ((gates > 0) & (gates >= value)).sum()
-        assert f"{left} of {(gates > 0).sum()} open gates left" in view.value
-        keep = (gates >= value).to_numpy()
+    _, cell, n_left, view = live
+    rows = tables[1].loc[cell.value].reindex(held.Z.columns)
+    is_open = rows["gate"] > 0
+    assert is_open.sum() > 2
+    for n in (2, 0):
+        n_left.value = n
+        assert f"{n} of {is_open.sum()} open gates left" in view.value
+        strongest = rows.loc[is_open, "effect"].abs().nlargest(n).index
+        keep = held.Z.columns.isin(strongest)
         expected = gated_probabilities(held.model, held.Z.loc[[cell.value]], keep)[0]
         for share in expected:
             assert f"<td>{share:.0%}</td>" in view.value
@@ -163,8 +165,8 @@ def test_the_live_explorer_closes_gates_and_predicts_again(live, held, tables, m
 
 
 def test_the_live_explorer_can_show_every_cell(live, held):
-    kind, cell, threshold, view = live
-    threshold.value = 1.0  # no gate left for many of them
+    kind, cell, n_left, view = live
+    n_left.value = 1
     for name in held.cells.y.unique():
         kind.value = name
         for _, one in cell.options:
@@ -183,9 +185,9 @@ def test_the_live_explorer_draws_the_card_of_the_chosen_cell(held):
 
     figures = len(plt.get_fignums())
     box = live_explorer(held, card)
-    _, cell, threshold = box.children[0].children
+    _, cell, n_left = box.children[0].children
     assert drawn == [cell.value]
-    threshold.value = 0.5  # the card is about the cell as it is
+    n_left.value = 1  # the card is about the cell as it is
     assert drawn == [cell.value]
     cell.value = cell.options[3][1]
     assert drawn[-1] == cell.value
