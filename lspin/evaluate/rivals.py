@@ -217,7 +217,7 @@ def contenders(
     --------
     >>> from lspin.evaluate import contenders
     >>> len(contenders()), list(contenders(names=["RBF-SVM"]))
-    (17, ['RBF-SVM'])
+    (18, ['RBF-SVM'])
     """
     models = {**gated_models(random_state), **_of_scikit_learn(random_state)}
     if names is None or set(names) - set(models):
