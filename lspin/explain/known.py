@@ -8,12 +8,15 @@ alone and 0.45 for V1 cells alone; at 34 °C it is 0.72, 0.83 and 0.49. Both wer
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import Any, NamedTuple
+from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
+import pooch
 from sklearn.base import clone
 from sklearn.pipeline import Pipeline, make_pipeline
 
@@ -49,7 +52,7 @@ KNOWN_TEMPERATURE_C = 34.0
 KNOWN_SPECIES = "mouse"
 
 _SECOND_TWIN = 1_000_000  # so that the ids and donors of two twins differ
-_MODELS: dict[str, Any] = {}
+_MODELS: dict[str, LSPINClassifier] = {}
 
 
 class Trust(NamedTuple):
@@ -245,6 +248,23 @@ def _fitted(seen: Cells, verbose: int) -> Pipeline:
     Z = inputs.fit_transform(seen.X)
     key = fingerprint(MODEL, Z, seen.y, seen.donors)
     if key not in _MODELS:
-        model = clone(MODEL).set_params(verbose=verbose)
-        _MODELS[key] = model.fit(Z, seen.y, groups=seen.donors)
+        path = Path(pooch.os_cache("lspin"), "models", f"{key}.lspin")
+        _MODELS[key] = _kept(path, Z, seen.y) or _trained_and_kept(path, Z, seen, verbose)
     return make_pipeline(*(step for _, step in inputs.steps), _MODELS[key])
+
+
+def _kept(path: Path, Z: pd.DataFrame, y: pd.Series) -> LSPINClassifier | None:
+    """Return the model in a file, or None if there is none, or not the one that was kept there."""
+    try:
+        model = LSPINClassifier.load(path)
+    except (OSError, ValueError):
+        return None
+    names = list(getattr(model, "feature_names_in_", ()))
+    return model if names == list(Z) and set(model.classes_) == set(y) else None
+
+
+def _trained_and_kept(path: Path, Z: pd.DataFrame, seen: Cells, verbose: int) -> LSPINClassifier:
+    model = clone(MODEL).set_params(verbose=verbose).fit(Z, seen.y, groups=seen.donors)
+    with suppress(OSError):  # where nothing can be kept, the next one to ask trains again
+        model.save(path)
+    return model

@@ -158,14 +158,63 @@ def test_too_few_spikes_to_adapt_is_a_finding_and_no_step_is_none(measured):
     assert "adaptation" not in own_row(replace(measured, features=few, missing=why))
 
 
-def test_a_model_is_trained_once_and_anew_for_new_code(new_cells, twins, monkeypatch):
-    ask(new_cells, twins)
-    before = len(known._MODELS)
-    ask(new_cells.iloc[:2], twins)
-    assert len(known._MODELS) == before
+@pytest.fixture
+def fits(monkeypatch):
+    """Nothing trained yet; the returned list grows by one with each training."""
+    trained = []
+    fit = LSPINClassifier.fit
+
+    def counted(self, *args, **kwargs):
+        trained.append(self)
+        return fit(self, *args, **kwargs)
+
+    monkeypatch.setattr(known, "_MODELS", {})
+    monkeypatch.setattr(LSPINClassifier, "fit", counted)
+    return trained
+
+
+@pytest.fixture(scope="module")
+def narrow_cells(new_cells):
+    """The new cells with few measurements, which are soon learned from."""
+    return new_cells[["vrest", "ri", "tau", "threshold_i_long_square", "peak_v_long_square"]]
+
+
+def test_a_model_is_trained_once_and_anew_for_new_code(narrow_cells, twins, fits, monkeypatch):
+    ask(narrow_cells, twins)
+    ask(narrow_cells.iloc[:2], twins)
+    assert len(fits) == 2  # and one of them without a fifth of the animals
     monkeypatch.setattr(cache, "REVISION", cache.REVISION + 1)
-    ask(new_cells, twins)
-    assert len(known._MODELS) == before + 2
+    ask(narrow_cells, twins)
+    assert len(fits) == 4
+
+
+def test_the_next_process_finds_the_models_and_trains_anew_what_is_damaged(
+    narrow_cells, twins, fits, tmp_path
+):
+    def asked_by_a_new_process():
+        known._MODELS.clear()
+        held = ask(narrow_cells, twins).held
+        return held.pipeline.predict_proba(held.cells.X)
+
+    first = asked_by_a_new_process()
+    kept = sorted((tmp_path / "cache" / "lspin" / "models").iterdir())
+    assert (len(kept), len(fits)) == (2, 2)
+    np.testing.assert_array_equal(asked_by_a_new_process(), first)
+    assert len(fits) == 2
+    whole = kept[0].read_bytes()
+    kept[0].write_bytes(whole[: len(whole) // 2])
+    other = LSPINClassifier(1, n_members=2, n_steps=20).fit(np.eye(30), [0, 1, 2] * 10)
+    other.save(kept[1])
+    np.testing.assert_array_equal(asked_by_a_new_process(), first)
+    assert len(fits) == 5  # `other` and both
+    np.testing.assert_array_equal(asked_by_a_new_process(), first)
+    assert len(fits) == 5
+
+
+def test_where_nothing_can_be_kept_an_answer_is_given(narrow_cells, twins, fits, tmp_path):
+    (tmp_path / "cache").write_text("a file where the folder should be")
+    assert ask(narrow_cells, twins).names[0] == "A0"
+    assert len(fits) == 2
 
 
 def test_the_figure_marks_every_spike(card):
