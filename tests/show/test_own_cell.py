@@ -1,6 +1,7 @@
 """A cell of one's own: what speaks against the answer comes first, and nothing is made up."""
 
 import io
+from dataclasses import replace
 
 import matplotlib
 import numpy as np
@@ -92,6 +93,15 @@ def test_what_speaks_against_the_answer_comes_first(measured, twins):
     plt.close("all")
 
 
+def test_what_the_file_says_of_the_setup_counts_unless_one_says_otherwise(measured, twins):
+    said = {"species": "Rattus norvegicus", "temperature_c": 24.0}
+    rat = replace(measured, recording=replace(measured.recording, provenance=said))
+    doubts = " ".join(classify(rat, known=twins).doubts)
+    assert "Rattus norvegicus" in doubts and "24 °C" in doubts
+    doubts = " ".join(classify(rat, known=twins, species="mouse", temperature_c=33).doubts)
+    assert "Rattus" not in doubts and "°C" not in doubts
+
+
 def test_a_mouse_at_the_right_temperature_raises_no_doubt(measured, twins, card):
     same = classify(measured, known=twins, species="mouse", temperature_c=34)
     assert same.doubts == card.doubts
@@ -150,8 +160,6 @@ def test_too_few_spikes_to_adapt_is_a_finding_and_no_step_is_none(measured):
     assert "adaptation" in own_row(measured)
     why = dict(measured.missing, adaptation="there are fewer than three spikes, 40 to 60 pA above")
     few = measured.features.drop("adaptation").reindex(measured.features.index)
-    from dataclasses import replace
-
     told = own_row(replace(measured, features=few, missing=why))
     assert told["adaptation"].isna().all()
     why["adaptation"] = "no step is 40 to 60 pA above rheobase"
