@@ -232,10 +232,10 @@ def _read(path: Path) -> Traces:
         ".csv": _read_csv,
     }
     kind = path.suffix.lower()
+    if path.name and path.is_dir():
+        raise ValueError(f"{path.name} is a folder: name the files in it.")
     if kind not in readers:
         raise ValueError(f"{path.name}: recordings are read from {', '.join(readers)} files.")
-    if path.is_dir():
-        raise ValueError(f"{path.name} is a folder: name a file in it.")
     size = path.stat().st_size
     if size > MAX_BYTES:
         raise ValueError(
@@ -372,16 +372,18 @@ def _check_size(datasets: Any) -> None:
 
 
 def _read_nwb(file: Any) -> Traces:
-    version = _text(
-        file.attrs["nwb_version"] if "nwb_version" in file.attrs else file["nwb_version"][()]
-    )
+    said = file.attrs.get("nwb_version", file.get("nwb_version"))
+    if said is None:
+        raise _NotRead("is no NWB file: nothing in it says a version of NWB.")
+    version = _text(said if "nwb_version" in file.attrs else said[()])
     if version.removeprefix("NWB-").startswith("1"):
         raise _NotRead(f"is of NWB version {version}; convert it to NWB 2.")
     recorded = _series(file, "acquisition")
     responses = [series for series in recorded if _type(series) in _CURRENT_CLAMP]
     if not responses:
-        there = ", ".join(sorted({_type(series) for series in recorded})) or "none at all"
-        raise _NotRead(f"holds no current-clamp series; of others it has {there}.")
+        there = ", ".join(sorted({_type(series) for series in recorded}))
+        others = f"; of others it has {there}" if there else ", and no other recording"
+        raise _NotRead(f"holds no current-clamp series{others}.")
     traces = Traces(current_from="stimulus series", setup=_nwb_setup(file))
     electrodes = [_electrode(series) for series in responses]
     chosen = max(dict.fromkeys(electrodes), key=electrodes.count)
@@ -568,7 +570,9 @@ def _read_csv(path: Path) -> Traces:
     if not (time and columns):
         raise _NotRead(
             "needs columns time_s (or time_ms), voltage_mv (or voltage_v) and current_pa (or "
-            f"current_na); it has {list(table.columns)[:6]}."
+            f"current_na) to be a recording; it has {list(table.columns)[:6]}. A table of features "
+            "needs the columns that `lspin template` shows; from any other table `lspin train` "
+            "learns."
         )
     texts = [name for name in (*time, *columns) if not pd.api.types.is_numeric_dtype(table[name])]
     if texts:

@@ -303,3 +303,17 @@ def test_an_nwb_file_says_species_and_temperature_and_nothing_about_people(cell,
     with h5py.File(path, "a") as file:  # which one was the bath's?
         file["general/lab_meta_data/bath/temperature_of_pump"] = 20.0
     assert "temperature_c" not in read_recording(path).provenance
+
+
+def test_a_folder_an_empty_nwb_file_and_a_table_of_something_else_are_told_apart(tmp_path):
+    import h5py
+
+    h5py.File(tmp_path / "empty.nwb", "w").close()
+    (tmp_path / "table.csv").write_text("petals,sepals\n1,2")
+    for name, sentence in {
+        "": "is a folder: name the files in it",
+        "empty.nwb": "is no NWB file",
+        "table.csv": "`lspin train`",
+    }.items():
+        with pytest.raises(ValueError, match=sentence):
+            read_recording(tmp_path / name)
