@@ -49,6 +49,7 @@ if TYPE_CHECKING:
 
 _NEAR_C = 2.0  # °C; a thermometer is not more exact
 _MOST_DOUBTS = 4
+_FINDINGS = ("there are fewer than three spikes", "no slow trough")  # why a value is missing
 
 
 @dataclass(frozen=True, eq=False)
@@ -318,8 +319,9 @@ def own_row(measured: Measured) -> pd.DataFrame:
     Returns
     -------
     DataFrame, shape (1, n_measured)
-        Adaptation stays as an empty column where the cell fired too few spikes for it: that says
-        something about the cell. Where no step would have shown it, it says nothing.
+        Adaptation stays as an empty column where the cell fired too few spikes for it, and the slow
+        trough where none followed the spike: that says something about the cell. Where no step
+        would have shown them, it says nothing.
 
     Raises
     ------
@@ -340,9 +342,8 @@ def own_row(measured: Measured) -> pd.DataFrame:
             f"({measured.missing['threshold_i_long_square']}), and without one nobody can tell "
             "types apart."
         )
-    if "fewer than three spikes" in measured.missing.get("adaptation", ""):
-        row = row.assign(adaptation=np.nan)
-    return row
+    told = [name for name, why in measured.missing.items() if why.startswith(_FINDINGS)]
+    return row.assign(**dict.fromkeys(told, np.nan))
 
 
 def _card(

@@ -162,6 +162,10 @@ def test_too_few_spikes_to_adapt_is_a_finding_and_no_step_is_none(measured):
     few = measured.features.drop("adaptation").reindex(measured.features.index)
     told = own_row(replace(measured, features=few, missing=why))
     assert told["adaptation"].isna().all()
+    why["slow_trough_v_ramp"] = "no slow trough follows the spike"
+    few = few.drop("slow_trough_v_ramp").reindex(measured.features.index)
+    told = own_row(replace(measured, features=few, missing=why))
+    assert told["slow_trough_v_ramp"].isna().all()
     why["adaptation"] = "no step is 40 to 60 pA above rheobase"
     assert "adaptation" not in own_row(replace(measured, features=few, missing=why))
 
