@@ -1,9 +1,8 @@
 """Which known cells should a model learn from that is asked about another laboratory's?
 
 Trains on each candidate and scores the M1 cells (Scala et al. 2021) by their own RNA, at 25 and at
-34 °C, with the twelve features that all have. The choice was made by the macro F1 at 25 °C, with
-those at 34 °C in sight: neither is the score of an untouched test. Takes some ten minutes; prints a
-table.
+34 °C, with the twelve features that all have. The choice was made with both in sight: neither is
+the score of an untouched test. Takes some ten minutes; prints a table.
 """
 
 from __future__ import annotations

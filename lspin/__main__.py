@@ -109,7 +109,9 @@ def main(argv: list[str] | None = None) -> int:
     train.add_argument(
         "--save", type=Path, metavar="FILE", help="where to keep the model, such as model.lspin"
     )
-    predict = commands.add_parser("predict", help="use a model that `lspin train` saved")
+    predict = commands.add_parser(
+        "predict", help="use a model that `lspin train` saved on a table like that one"
+    )
     predict.add_argument("model", type=Path, help="the file of the model")
     predict.add_argument("table", type=Path, help="a CSV file with the columns of the model")
     predict.add_argument(

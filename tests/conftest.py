@@ -54,8 +54,9 @@ def few_mixtures():
 
 @pytest.fixture(autouse=True)
 def _own_data_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Give each test an empty data folder; one that wants the real tables asks for them."""
+    """Give each test empty folders for data and cache; who wants the real tables asks for them."""
     monkeypatch.setenv("LSPIN_DATA_DIR", str(tmp_path / "data"))
+    monkeypatch.setattr("pooch.os_cache", lambda name: tmp_path / "cache" / name)
     monkeypatch.delenv("LSPIN_SOURCE", raising=False)
 
 

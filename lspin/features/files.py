@@ -13,6 +13,7 @@ import subprocess
 import sys
 import warnings
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -85,6 +86,9 @@ class Traces:
         If the file says it.
     notes : list of str
         What to note.
+    setup : dict
+        ``species`` and ``temperature_c``, where the file says them. Nothing else is read of what
+        files say about animals and people.
     """
 
     voltage_mv: list[np.ndarray] = field(default_factory=list)
@@ -93,6 +97,7 @@ class Traces:
     current_from: str = ""
     holding_pa: float | None = None
     notes: list[str] = field(default_factory=list)
+    setup: dict[str, Any] = field(default_factory=dict)
 
 
 class _NotRead(ValueError):
@@ -171,6 +176,7 @@ def read_recording(
             "format": path.suffix.lower().lstrip("."),
             "sha256": sha256(path),
             "current": traces.current_from or "not in the file",
+            **traces.setup,
         },
     )
 
@@ -226,10 +232,10 @@ def _read(path: Path) -> Traces:
         ".csv": _read_csv,
     }
     kind = path.suffix.lower()
+    if path.name and path.is_dir():
+        raise ValueError(f"{path.name} is a folder: name the files in it.")
     if kind not in readers:
         raise ValueError(f"{path.name}: recordings are read from {', '.join(readers)} files.")
-    if path.is_dir():
-        raise ValueError(f"{path.name} is a folder: name a file in it.")
     size = path.stat().st_size
     if size > MAX_BYTES:
         raise ValueError(
@@ -366,17 +372,19 @@ def _check_size(datasets: Any) -> None:
 
 
 def _read_nwb(file: Any) -> Traces:
-    version = _text(
-        file.attrs["nwb_version"] if "nwb_version" in file.attrs else file["nwb_version"][()]
-    )
+    said = file.attrs.get("nwb_version", file.get("nwb_version"))
+    if said is None:
+        raise _NotRead("is no NWB file: nothing in it says a version of NWB.")
+    version = _text(said if "nwb_version" in file.attrs else said[()])
     if version.removeprefix("NWB-").startswith("1"):
         raise _NotRead(f"is of NWB version {version}; convert it to NWB 2.")
     recorded = _series(file, "acquisition")
     responses = [series for series in recorded if _type(series) in _CURRENT_CLAMP]
     if not responses:
-        there = ", ".join(sorted({_type(series) for series in recorded})) or "none at all"
-        raise _NotRead(f"holds no current-clamp series; of others it has {there}.")
-    traces = Traces(current_from="stimulus series")
+        there = ", ".join(sorted({_type(series) for series in recorded}))
+        others = f"; of others it has {there}" if there else ", and no other recording"
+        raise _NotRead(f"holds no current-clamp series{others}.")
+    traces = Traces(current_from="stimulus series", setup=_nwb_setup(file))
     electrodes = [_electrode(series) for series in responses]
     chosen = max(dict.fromkeys(electrodes), key=electrodes.count)
     if len(set(electrodes)) > 1:
@@ -403,6 +411,40 @@ def _read_nwb(file: Any) -> Traces:
     if all(injected is None for injected in traces.current_pa):
         traces.current_pa, traces.current_from = [], ""
     return traces
+
+
+def _nwb_setup(file: Any) -> dict[str, Any]:
+    """Read species and temperature, which decide whether a cell is like those that are known.
+
+    NWB has a place for the species. For the temperature it has none: what laboratories add under
+    that name is taken, where it is one number that a bath can have.
+    """
+    import h5py
+
+    setup: dict[str, Any] = {}
+    said = file.get("general/subject/species")
+    species = _text(said[()]).strip() if said is not None else ""
+    if species.rpartition("/")[2] == "NCBITaxon_10090":  # the mouse; NWB allows numbers of taxa
+        species = "Mus musculus"
+    if re.fullmatch(r"[A-Za-z][A-Za-z .]{2,40}", species):
+        setup["species"] = species
+    found = set()
+
+    def look(name: str, item: Any) -> None:
+        values = dict(item.attrs)
+        if isinstance(item, h5py.Dataset) and item.shape in ((), (1,)):
+            values[name.rpartition("/")[2]] = item[()]
+        for key, value in values.items():
+            if "temperature" in key.lower():
+                with suppress(ValueError):
+                    found.add(float(_text(value)))
+
+    if "general" in file:
+        file["general"].visititems(look)
+    possible = [celsius for celsius in found if 0 < celsius < 45]
+    if len(possible) == 1:
+        setup["temperature_c"] = possible[0]
+    return setup
 
 
 def _text(value: Any) -> str:
@@ -528,7 +570,9 @@ def _read_csv(path: Path) -> Traces:
     if not (time and columns):
         raise _NotRead(
             "needs columns time_s (or time_ms), voltage_mv (or voltage_v) and current_pa (or "
-            f"current_na); it has {list(table.columns)[:6]}."
+            f"current_na) to be a recording; it has {list(table.columns)[:6]}. A table of features "
+            "needs the columns that `lspin template` shows; from any other table `lspin train` "
+            "learns."
         )
     texts = [name for name in (*time, *columns) if not pd.api.types.is_numeric_dtype(table[name])]
     if texts:

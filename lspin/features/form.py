@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import csv
 import os
+import warnings
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -326,6 +327,12 @@ def read_features(path: str | os.PathLike[str]) -> pd.DataFrame:
             f"{path.name} has {'no cells' if columns else 'no column that is a feature'}. "
             "`lspin template cells.csv` writes a form to fill in."
         )
+    if others := [name for name in table if name not in {*known, named}]:
+        warnings.warn(
+            f"{path.name}: left out are columns that are none of our features: {others[:10]}. "
+            "`lspin template` shows the names.",
+            stacklevel=2,
+        )
     index = pd.Index(ids, name=ID_COLUMN)
     X = pd.DataFrame({name: _numbers(path.name, name, table[name]) for name in columns})
     X = X.set_axis(index)
@@ -391,7 +398,8 @@ def engineered(X: pd.DataFrame) -> pd.DataFrame:
     -------
     DataFrame of float, shape (n_cells, 42)
         :data:`ENGINEERED_FEATURES`; what is given in that form is taken as it is. Where a table
-        lacks adaptation or the ramp altogether, the indicators that go with them are NaN.
+        has no column for adaptation, a slow trough or the ramp, what is made of it is NaN: nobody
+        looked. A column that is empty says that there was none.
 
     Examples
     --------
@@ -405,6 +413,11 @@ def engineered(X: pd.DataFrame) -> pd.DataFrame:
     made = ReleasedFeatures().fit_transform(released)
     if "adaptation" not in X:
         made["no_adaptation"] = np.nan
+    for stimulus in ("long_square", "ramp"):
+        if f"slow_trough_v_{stimulus}" not in X:
+            made[f"slow_trough_depth_mv_{stimulus}"] = np.nan
+    if "slow_trough_v_ramp" not in X:
+        made["no_slow_trough_ramp"] = np.nan
     for name in made.columns.intersection(X.columns):
         made[name] = X[name]
     return made

@@ -54,9 +54,9 @@ class Measured:
     missing : dict of str to str
         Why, for each feature that is NaN.
     sweeps : DataFrame, one row per sweep
-        :meth:`Recording.table` with ``n_spikes``, counted during the stimulus, or in the whole
-        sweep where there is none, and ``rate_hz``; NaN where spikes could not be looked for,
-        the rate also for short squares.
+        :meth:`Recording.table` with ``n_spikes``, counted during the stimulus (also while a ramp
+        holds the level that it reached), or in the whole sweep where there is none, and
+        ``rate_hz``; NaN where spikes could not be looked for, the rate also for short squares.
     spikes : DataFrame, one row per spike
         Column ``sweep`` and, from its start, ``threshold_t``, ``peak_t``, ``fast_trough_t``,
         ``trough_t``, ``slow_trough_t`` and ``width`` (s); ``threshold_v`` and so on (mV);
@@ -218,6 +218,17 @@ def _trace(sweep: Sweep, pulse: Pulse) -> _Trace:
     return _Trace(sweep, pulse, t, v, baseline_s)
 
 
+def _driven_until_s(trace: _Trace) -> float:
+    """Return when the current of the stimulus ends: a ramp may hold the level that it reached."""
+    sweep, level_pa = trace.sweep, trace.pulse.amplitude_pa
+    if trace.pulse.kind != "ramp" or sweep.current_pa is None:
+        return trace.end_s
+    after = sweep.current_pa[int(np.ceil(trace.pulse.end_s * sweep.sampling_hz)) :]
+    gone = np.abs(after - sweep.holding_pa - level_pa) > 0.05 * abs(level_pa)
+    held = int(gone.argmax()) if gone.any() else gone.size
+    return trace.end_s + held / sweep.sampling_hz
+
+
 def _all_spikes(
     recording: Recording, traces: list[_Trace], found: _Findings
 ) -> dict[int, pd.DataFrame]:
@@ -235,7 +246,7 @@ def _all_spikes(
                 if len(table) == 1 and not table["clipped"].iloc[0]:
                     _add_slow_trough(trace, table, end_s)
                 if not table.empty:  # what comes later was not evoked by it
-                    table = table[table["threshold_t"] <= trace.end_s + 0.01]
+                    table = table[table["threshold_t"] <= _driven_until_s(trace) + 0.01]
                 spikes[sweep.number] = table
             else:
                 v, hz = interpolate_trace(sweep.voltage_mv.astype(np.float64), sweep.sampling_hz)

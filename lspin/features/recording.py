@@ -90,7 +90,8 @@ class Recording:
     notes : tuple of str
         What a reader of its measurements should know, in sentences.
     provenance : mapping
-        Where it comes from: ``format``, ``sha256``, ``current`` (where the current was found).
+        Where it comes from: ``format``, ``sha256``, ``current`` (where the current was found), and
+        ``species`` and ``temperature_c``, if the file says them.
 
     Examples
     --------

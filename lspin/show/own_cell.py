@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import chain, count
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -49,6 +49,7 @@ if TYPE_CHECKING:
 
 _NEAR_C = 2.0  # °C; a thermometer is not more exact
 _MOST_DOUBTS = 4
+_FINDINGS = ("there are fewer than three spikes", "no slow trough")  # why a value is missing
 
 
 @dataclass(frozen=True, eq=False)
@@ -177,6 +178,38 @@ class OwnCard:
         return pd.Series(self.missing, dtype=object).value_counts().to_dict()
 
 
+class _Setup(NamedTuple):
+    """What no measurement shows, as far as it is known."""
+
+    species: str | None
+    temperature_c: float | None
+
+    def or_as_in(self, recording: Recording) -> _Setup:
+        """Add what the file says, where nobody else did."""
+        there = recording.provenance
+        degrees = self.temperature_c
+        return _Setup(
+            self.species or there.get("species"),
+            there.get("temperature_c") if degrees is None else degrees,
+        )
+
+    def doubts(self) -> list[str]:
+        """Say in what the cell differs from the known ones."""
+        doubts = []
+        species, degrees = (self.species or "").strip(), self.temperature_c
+        if species and species.lower() not in (KNOWN_SPECIES, "mus musculus"):
+            doubts.append(f"The species is {species}; the known cells are of mice.")
+        if degrees is not None:
+            if not 0 < degrees < 45:
+                raise ValueError(f"temperature_c is {degrees:g}: give degrees Celsius.")
+            if abs(degrees - KNOWN_TEMPERATURE_C) > _NEAR_C:
+                doubts.append(
+                    f"It was recorded at {degrees:g} °C, the known cells at about "
+                    f"{KNOWN_TEMPERATURE_C:g}: a spike at 25 °C is nearly twice as wide."
+                )
+        return doubts
+
+
 def _bullets(lines: Sequence[str], n_all: int) -> list[str]:
     wrapped = [
         textwrap.fill(line, 96, initial_indent="  - ", subsequent_indent="    ") for line in lines
@@ -207,9 +240,10 @@ def classify(
         what was measured in it, or a table of features, one cell a row, with columns as in
         :data:`~lspin.data.RELEASED_FEATURES` or :data:`~lspin.features.TEMPLATE_FEATURES`.
     species : str, optional
-        Such as "mouse", if you know.
+        Such as "mouse", if you know; by default what the file says, if it does.
     temperature_c : float, optional
-        Of the bath, in °C. The known cells were recorded at about 34.
+        Of the bath, in °C; by default what the file says. The known cells were recorded at about
+        34.
     known : Cells, optional
         What to learn from, with engineered features; by default
         :func:`~lspin.explain.known_cells`.
@@ -240,18 +274,19 @@ def classify(
     The table: vrest looks like volts, not mV, in 1 of 1 cells (such as -0.07 in cell A1): \
 multiply by 1000.
     """
-    doubts = _doubts_of_the_setup(species, temperature_c)
+    setup = _Setup(species, temperature_c)
     if isinstance(what, pd.DataFrame):
-        return _classify_table(what, doubts, known, verbose)
+        return _classify_table(what, setup, known, verbose)
     if not isinstance(what, Recording | Measured):
         what = read_recording(Path(what))
     measured = what if isinstance(what, Measured) else measure(what)
-    return _classify_measured(measured, doubts, known, verbose)
+    return _classify_measured(measured, setup, known, verbose)
 
 
 def _classify_table(
-    table: pd.DataFrame, doubts: list[str], known: Cells | None, verbose: int
+    table: pd.DataFrame, setup: _Setup, known: Cells | None, verbose: int
 ) -> list[OwnCard]:
+    doubts = setup.doubts()
     X = check_features(table)
     asked = ask(X, known, verbose=verbose)
     strange = impossible_values(X)
@@ -262,8 +297,9 @@ def _classify_table(
 
 
 def _classify_measured(
-    measured: Measured, doubts: list[str], known: Cells | None, verbose: int
+    measured: Measured, setup: _Setup, known: Cells | None, verbose: int
 ) -> OwnCard:
+    doubts = setup.or_as_in(measured.recording).doubts()
     X = own_row(measured)
     asked = ask(X, known, verbose=verbose)
     strange = impossible_values(X).get(measured.recording.name, [])
@@ -283,8 +319,9 @@ def own_row(measured: Measured) -> pd.DataFrame:
     Returns
     -------
     DataFrame, shape (1, n_measured)
-        Adaptation stays as an empty column where the cell fired too few spikes for it: that says
-        something about the cell. Where no step would have shown it, it says nothing.
+        Adaptation stays as an empty column where the cell fired too few spikes for it, and the slow
+        trough where none followed the spike: that says something about the cell. Where no step
+        would have shown them, it says nothing.
 
     Raises
     ------
@@ -305,24 +342,8 @@ def own_row(measured: Measured) -> pd.DataFrame:
             f"({measured.missing['threshold_i_long_square']}), and without one nobody can tell "
             "types apart."
         )
-    if "fewer than three spikes" in measured.missing.get("adaptation", ""):
-        row = row.assign(adaptation=np.nan)
-    return row
-
-
-def _doubts_of_the_setup(species: str | None, temperature_c: float | None) -> list[str]:
-    doubts = []
-    if species and species.strip().lower() not in (KNOWN_SPECIES, "mus musculus"):
-        doubts.append(f"The cell is of a {species.strip()}; the known cells are of mice.")
-    if temperature_c is not None:
-        if not 0 < temperature_c < 45:
-            raise ValueError(f"temperature_c is {temperature_c:g}: give degrees Celsius.")
-        if abs(temperature_c - KNOWN_TEMPERATURE_C) > _NEAR_C:
-            doubts.append(
-                f"It was recorded at {temperature_c:g} °C, the known cells at about "
-                f"{KNOWN_TEMPERATURE_C:g}: a spike at 25 °C is nearly twice as wide."
-            )
-    return doubts
+    told = [name for name, why in measured.missing.items() if why.startswith(_FINDINGS)]
+    return row.assign(**dict.fromkeys(told, np.nan))
 
 
 def _card(
@@ -405,12 +426,12 @@ def classify_file(
     ImportError, OSError, ValueError
         As `classify`; also if the file hangs or kills the library that reads it.
     """
-    doubts = _doubts_of_the_setup(species, temperature_c)
+    setup = _Setup(species, temperature_c)
     if is_feature_table(path):
-        return _classify_table(read_features(path), doubts, known, verbose)
+        return _classify_table(read_features(path), setup, known, verbose)
     check_readable(path)
     measured = measure(read_recording(path))
-    return [_classify_measured(measured, doubts, known, verbose)]
+    return [_classify_measured(measured, setup, known, verbose)]
 
 
 def write_cards(cards: Sequence[OwnCard], folder: Path) -> list[Path]:

@@ -282,3 +282,38 @@ def test_folders_and_files_without_sweeps_are_named(tmp_path):
         file.attrs["sampling_hz"] = HZ
     with pytest.raises(ValueError, match="has no sweeps in voltage_mv"):
         read_recording(tmp_path / "cell.h5")
+
+
+def test_an_nwb_file_says_species_and_temperature_and_nothing_about_people(cell, tmp_path):
+    import h5py
+
+    path = tmp_path / "cell.nwb"
+    write_nwb(path, *cell, HZ)
+    assert not {"species", "temperature_c"} & set(read_recording(path).provenance)
+    with h5py.File(path, "a") as file:
+        file["general/experimenter"] = "A. Person"
+        file["general/subject/subject_id"] = "Person B."
+        file["general/subject/species"] = "Rattus norvegicus"
+        file["general/lab_meta_data/bath/temperature"] = "31.5"
+        file["general/lab_meta_data/bath"].attrs["room_temperature"] = "not noted"
+    recording = read_recording(path)
+    assert recording.provenance["species"] == "Rattus norvegicus"
+    assert recording.provenance["temperature_c"] == 31.5
+    assert "Person" not in repr(recording)
+    with h5py.File(path, "a") as file:  # which one was the bath's?
+        file["general/lab_meta_data/bath/temperature_of_pump"] = 20.0
+    assert "temperature_c" not in read_recording(path).provenance
+
+
+def test_a_folder_an_empty_nwb_file_and_a_table_of_something_else_are_told_apart(tmp_path):
+    import h5py
+
+    h5py.File(tmp_path / "empty.nwb", "w").close()
+    (tmp_path / "table.csv").write_text("petals,sepals\n1,2")
+    for name, sentence in {
+        "": "is a folder: name the files in it",
+        "empty.nwb": "is no NWB file",
+        "table.csv": "`lspin train`",
+    }.items():
+        with pytest.raises(ValueError, match=sentence):
+            read_recording(tmp_path / name)

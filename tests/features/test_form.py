@@ -154,7 +154,8 @@ def test_what_is_no_table_of_features_is_refused(text, message, tmp_path):
 def test_comments_blank_rows_and_signs_in_names_do_no_harm(tmp_path):
     path = tmp_path / "cells.csv"
     path.write_text("\ufeff# from our lab\ncell,tau,note\nA#1,12,good\n,,\nB 2,n/a,\n")
-    X = read_features(path)
+    with pytest.warns(UserWarning, match="note"):
+        X = read_features(path)
     assert X["tau"].to_dict()["A#1"] == 12 and np.isnan(X.loc["B 2", "tau"])
 
 
@@ -168,3 +169,17 @@ def test_what_a_table_lacks_stays_missing():
     X = engineered(pd.DataFrame({"tau": [12.0], "peak_v_ramp": [30.0]}))
     assert X["tau"].item() == 12
     assert X["no_adaptation"].isna().all() and X["fall_ms_ramp"].isna().all()
+
+
+def test_a_slow_trough_for_which_nobody_looked_is_not_one_that_was_missing():
+    X = pd.DataFrame({"peak_v_ramp": [40.0], "peak_v_long_square": [35.0]})
+    made = ["slow_trough_depth_mv_ramp", "no_slow_trough_ramp", "slow_trough_depth_mv_long_square"]
+    assert engineered(X)[made].isna().all(axis=None)
+    looked = X.assign(slow_trough_v_ramp=np.nan, slow_trough_v_long_square=np.nan)
+    assert engineered(looked)[made].iloc[0].tolist() == [0, 1, 0]
+
+
+def test_columns_that_are_left_out_are_named(tmp_path):
+    (tmp_path / "cells.csv").write_text("cell,vrest,Rin\nA1,-70,150")
+    with pytest.warns(UserWarning, match="'Rin'"):
+        assert list(read_features(tmp_path / "cells.csv")) == ["vrest"]

@@ -101,6 +101,17 @@ def test_a_ramp_gives_the_current_at_its_first_spike():
     assert found.features["threshold_t_ramp"] == pytest.approx(1.02 + 1.02, abs=0.02)
 
 
+def test_spikes_count_while_a_ramp_holds_its_last_level_and_not_when_it_is_gone():
+    hz = 20_000
+    t = np.arange(2 * hz) / hz
+    voltage = np.full(2 * hz, REST_MV)
+    for spike_s in (0.8, 1.2):
+        voltage = voltage + spike_shape(1000 * (t - spike_s))
+    ramp = np.clip(100 * (t - 0.1), 0, 90)
+    counts = measured([voltage] * 2, [ramp, np.where(t > 1.1, 0, ramp)], hz).sweeps["n_spikes"]
+    assert counts.tolist() == [2, 1]
+
+
 def test_the_usual_strength_of_short_squares_counts():
     found = measure(simulated_recording())
     assert found.features["threshold_i_short_square"] == 900
@@ -303,8 +314,9 @@ def test_recorded_cells(name, real_data):
     for feature, value in RECORDED[name].items():
         assert found.features[feature] == pytest.approx(value, rel=0.03), feature
     for sweep in found.recording.sweeps:
-        # Counted by the crossings of -10 mV during the stimulus, in another way.
-        window = sweep.stimulus or None
+        # Counted by the crossings of -10 mV during the stimulus, in another way. The ramps of this
+        # recording end at a level that is held until the sweep ends.
+        window = sweep.stimulus if sweep.kind != "ramp" else None
         start, end = (window.start_s, window.end_s) if window else (0, np.inf)
         during = (sweep.time_s >= start) & (sweep.time_s <= end)
         crossings = np.diff((sweep.voltage_mv[during] > -10).astype(int)) == 1

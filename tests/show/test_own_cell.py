@@ -1,6 +1,7 @@
 """A cell of one's own: what speaks against the answer comes first, and nothing is made up."""
 
 import io
+from dataclasses import replace
 
 import matplotlib
 import numpy as np
@@ -92,6 +93,15 @@ def test_what_speaks_against_the_answer_comes_first(measured, twins):
     plt.close("all")
 
 
+def test_what_the_file_says_of_the_setup_counts_unless_one_says_otherwise(measured, twins):
+    said = {"species": "Rattus norvegicus", "temperature_c": 24.0}
+    rat = replace(measured, recording=replace(measured.recording, provenance=said))
+    doubts = " ".join(classify(rat, known=twins).doubts)
+    assert "Rattus norvegicus" in doubts and "24 °C" in doubts
+    doubts = " ".join(classify(rat, known=twins, species="mouse", temperature_c=33).doubts)
+    assert "Rattus" not in doubts and "°C" not in doubts
+
+
 def test_a_mouse_at_the_right_temperature_raises_no_doubt(measured, twins, card):
     same = classify(measured, known=twins, species="mouse", temperature_c=34)
     assert same.doubts == card.doubts
@@ -150,22 +160,73 @@ def test_too_few_spikes_to_adapt_is_a_finding_and_no_step_is_none(measured):
     assert "adaptation" in own_row(measured)
     why = dict(measured.missing, adaptation="there are fewer than three spikes, 40 to 60 pA above")
     few = measured.features.drop("adaptation").reindex(measured.features.index)
-    from dataclasses import replace
-
     told = own_row(replace(measured, features=few, missing=why))
     assert told["adaptation"].isna().all()
+    why["slow_trough_v_ramp"] = "no slow trough follows the spike"
+    few = few.drop("slow_trough_v_ramp").reindex(measured.features.index)
+    told = own_row(replace(measured, features=few, missing=why))
+    assert told["slow_trough_v_ramp"].isna().all()
     why["adaptation"] = "no step is 40 to 60 pA above rheobase"
     assert "adaptation" not in own_row(replace(measured, features=few, missing=why))
 
 
-def test_a_model_is_trained_once_and_anew_for_new_code(new_cells, twins, monkeypatch):
-    ask(new_cells, twins)
-    before = len(known._MODELS)
-    ask(new_cells.iloc[:2], twins)
-    assert len(known._MODELS) == before
+@pytest.fixture
+def fits(monkeypatch):
+    """Nothing trained yet; the returned list grows by one with each training."""
+    trained = []
+    fit = LSPINClassifier.fit
+
+    def counted(self, *args, **kwargs):
+        trained.append(self)
+        return fit(self, *args, **kwargs)
+
+    monkeypatch.setattr(known, "_MODELS", {})
+    monkeypatch.setattr(LSPINClassifier, "fit", counted)
+    return trained
+
+
+@pytest.fixture(scope="module")
+def narrow_cells(new_cells):
+    """The new cells with few measurements, which are soon learned from."""
+    return new_cells[["vrest", "ri", "tau", "threshold_i_long_square", "peak_v_long_square"]]
+
+
+def test_a_model_is_trained_once_and_anew_for_new_code(narrow_cells, twins, fits, monkeypatch):
+    ask(narrow_cells, twins)
+    ask(narrow_cells.iloc[:2], twins)
+    assert len(fits) == 2  # and one of them without a fifth of the animals
     monkeypatch.setattr(cache, "REVISION", cache.REVISION + 1)
-    ask(new_cells, twins)
-    assert len(known._MODELS) == before + 2
+    ask(narrow_cells, twins)
+    assert len(fits) == 4
+
+
+def test_the_next_process_finds_the_models_and_trains_anew_what_is_damaged(
+    narrow_cells, twins, fits, tmp_path
+):
+    def asked_by_a_new_process():
+        known._MODELS.clear()
+        held = ask(narrow_cells, twins).held
+        return held.pipeline.predict_proba(held.cells.X)
+
+    first = asked_by_a_new_process()
+    kept = sorted((tmp_path / "cache" / "lspin" / "models").iterdir())
+    assert (len(kept), len(fits)) == (2, 2)
+    np.testing.assert_array_equal(asked_by_a_new_process(), first)
+    assert len(fits) == 2
+    whole = kept[0].read_bytes()
+    kept[0].write_bytes(whole[: len(whole) // 2])
+    other = LSPINClassifier(1, n_members=2, n_steps=20).fit(np.eye(30), [0, 1, 2] * 10)
+    other.save(kept[1])
+    np.testing.assert_array_equal(asked_by_a_new_process(), first)
+    assert len(fits) == 5  # `other` and both
+    np.testing.assert_array_equal(asked_by_a_new_process(), first)
+    assert len(fits) == 5
+
+
+def test_where_nothing_can_be_kept_an_answer_is_given(narrow_cells, twins, fits, tmp_path):
+    (tmp_path / "cache").write_text("a file where the folder should be")
+    assert ask(narrow_cells, twins).names[0] == "A0"
+    assert len(fits) == 2
 
 
 def test_the_figure_marks_every_spike(card):
