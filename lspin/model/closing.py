@@ -115,7 +115,9 @@ def _close_in_turn(
         loss = distance(without_each, expected[:, None], task)
         n_close = max(1, n_open // ONE_IN)
         closed = still_open.gather(1, loss.argsort(dim=1, stable=True)[:, :n_close])
-        place.scatter_(1, closed, torch.arange(n_open, n_open - n_close, -1).expand(n, -1))
+        place.scatter_(
+            1, closed, torch.arange(n_open, n_open - n_close, -1, device=x.device).expand(n, -1)
+        )
         is_open.scatter_(1, closed, False)
         n_open -= n_close
     cost[:, 0] = distance(reader.predict_gated(torch.zeros_like(x)[None]).mean(0), expected, task)
@@ -223,7 +225,7 @@ class ClosingLSPIN(nn.Module):
         return (place <= n_open).to(x.dtype)[None] - 0.5
 
     def _order(self, x: Tensor, expected: Tensor) -> tuple[Tensor, Tensor]:
-        for same_x, same_expected, *found in self.seen:
+        for same_x, same_expected, *found in tuple(self.seen):  # another thread may add to it
             if torch.equal(same_x, x) and torch.equal(same_expected, expected):
                 return found[0], found[1]
         # Whoever closes gates by hand asks about many copies of a cell.
