@@ -115,9 +115,8 @@ def _close_in_turn(
         loss = distance(without_each, expected[:, None], task)
         n_close = max(1, n_open // ONE_IN)
         closed = still_open.gather(1, loss.argsort(dim=1, stable=True)[:, :n_close])
-        place.scatter_(
-            1, closed, torch.arange(n_open, n_open - n_close, -1, device=x.device).expand(n, -1)
-        )
+        places = torch.arange(n_open, n_open - n_close, -1, device=x.device)
+        place.scatter_(1, closed, places.expand(n, -1))
         is_open.scatter_(1, closed, False)
         n_open -= n_close
     cost[:, 0] = distance(reader.predict_gated(torch.zeros_like(x)[None]).mean(0), expected, task)
