@@ -15,7 +15,7 @@ from sklearn.base import clone
 from sklearn.metrics import f1_score
 
 from lspin import load_cells
-from lspin.explain.known import KNOWN_CLASSES, LEFT_OUT, MODEL
+from lspin.explain.known import MODEL
 from lspin.features import engineered, model_inputs
 
 FEATURES = (
@@ -23,14 +23,24 @@ FEATURES = (
     "peak_v_long_square fast_trough_v_long_square upstroke_downstroke_ratio_long_square "
     "delay_ms_long_square"
 ).split()
-CLASSES = KNOWN_CLASSES | {LEFT_OUT: "Lamp5 or Sncg"}
+DOUBTFUL = "Htr3a+|Vip-"
+"""The class by Cre line of which the cells' own RNA says something else most often."""
+CLASSES = {
+    "Pvalb+": "Pvalb",
+    "Sst+": "Sst",
+    "Vip+": "Vip",
+    DOUBTFUL: "Lamp5 or Sncg",
+    "Lamp5": "Lamp5 or Sncg",
+    "Sncg": "Lamp5 or Sncg",
+}
+"""The common name of a class by Cre line and of one or two transcriptomic subclasses."""
 SEEDS = range(3)
 
 
 def candidates() -> Iterator[tuple[str, pd.DataFrame, pd.Series, pd.Series]]:
     """Give the name, features, classes and donors of each set of known cells."""
     allen, v1 = load_cells("allen"), load_cells("v1")
-    without = allen.select((allen.y != LEFT_OUT).to_numpy())
+    without = allen.select((allen.y != DOUBTFUL).to_numpy())
     excitatory = allen.select((allen.y == "Glutamatergic").to_numpy())
     for name, parts in {
         "Allen, Cre line": [allen],

@@ -405,6 +405,8 @@ def _print_cards(cards: list[OwnCard]) -> None:
                 f"{decided}{mark}"
             )
         )
+    for caution in dict.fromkeys(card.caution for card in cards if card.caution):
+        print("", *textwrap.wrap(caution, 96), sep="\n")
     print(f"\n{cards[0].source}")
 
 

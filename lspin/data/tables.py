@@ -141,26 +141,18 @@ _PATCHSEQ_NAMES = {
 }
 _PATCHSEQ_NAMES |= {f"{name}-twin": f"{_TWIN} of {of}" for name, of in _PATCHSEQ_NAMES.items()}
 
-_KNOWN = (
-    "Allen Cell Types Database, labelled by Cre line, and Gouwens et al. (2020), labelled by their "
-    "own RNA"
-)
-
 _SOURCE_NAMES = {
     "allen": "Allen Cell Types Database, released features",
     "paper": "table published with Ophir, Shefi & Lindenbaum (2023)",
     "twin": _TWIN,
     "own": "a table of your own",
-    "known": _KNOWN,
-    "known-twin": f"{_TWIN} of {_KNOWN}",
     **_PATCHSEQ_NAMES,
 }
 
-LABELS = ("cre", "dendrite", "transcriptome", "mixed", "own")
-"""What a class was read from: the Cre line, the dendrites, the cell's own RNA, the line of some
-cells and the RNA of others, or yours."""
+LABELS = ("cre", "dendrite", "transcriptome", "own")
+"""What a class was read from: the Cre line, the dendrites, the cell's own RNA, or yours."""
 
-_FREE_LABELS = ("transcriptome", "mixed", "own")  # with other classes than those of the paper
+_FREE_LABELS = ("transcriptome", "own")  # with other classes than those of the paper
 
 
 def classes_of(species: str) -> tuple[str, ...]:
@@ -306,15 +298,14 @@ class Cells:
         ``line_name``, ``dendrite_type``, ``reporter_status``, ``layer`` and
         ``structure``; an empty string where unknown. Patch-seq sources have more.
     source : str
-        "own", "known" or "known-twin" (:func:`~lspin.explain.known_cells`), or one of
-        :data:`~lspin.data.SOURCES` but "auto".
+        "own", or one of :data:`~lspin.data.SOURCES` but "auto".
     species : {"mouse", "human", "own"}
     cohort : str
         A key of :data:`COHORTS`.
     provenance : dict
         JSON-serialisable: ``tables`` (file name to sha256) and ``dropped``
         (a list of ``rule``, ``why``, ``cells``).
-    labels : {"cre", "dendrite", "transcriptome", "mixed", "own"}, optional
+    labels : {"cre", "dendrite", "transcriptome", "own"}, optional
         What the class was read from; by default what is usual for the source and species.
 
     Raises
@@ -390,7 +381,7 @@ class Cells:
 
     def banner(self) -> str:
         """Return one sentence that names the source, for captions and page heads."""
-        if self.source in ("own", "known", "known-twin"):
+        if self.source == "own":
             return f"Source: {_SOURCE_NAMES[self.source]}; {len(self)} cells."
         if self.source in _PATCHSEQ_NAMES:
             what = "Cre line" if self.labels == "cre" else "their own RNA"

@@ -24,10 +24,8 @@ from lspin.explain.faithfulness import (
 from lspin.explain.groups import SAME, feature_groups
 from lspin.explain.held_out import HeldOut, hold_out, train_on, without_donor_of
 from lspin.explain.known import (
-    KNOWN_CLASSES,
     KNOWN_SPECIES,
     KNOWN_TEMPERATURE_C,
-    LEFT_OUT,
     Asked,
     Trust,
     ask,
@@ -78,10 +76,8 @@ __all__ = [
     "CLAIMS",
     "EXPLAINERS",
     "GATES_ALONE",
-    "KNOWN_CLASSES",
     "KNOWN_SPECIES",
     "KNOWN_TEMPERATURE_C",
-    "LEFT_OUT",
     "MEAN_GATES",
     "METHODS",
     "NOTHING",

@@ -66,6 +66,9 @@ class OwnCard:
         Of each class.
     trust : Trust
         How often such a model is right about known cells of animals that it had not seen.
+    caution : str
+        Why the answer may be wrong even about a cell like the known ones; empty if nothing is known
+        of that.
     doubts : tuple of str
         Why the cell lies outside of what the model knows; empty if it does not.
     gates : DataFrame, shape (n_open, 5)
@@ -103,6 +106,7 @@ class OwnCard:
     called: str
     probability: pd.Series
     trust: Trust
+    caution: str
     doubts: tuple[str, ...]
     gates: pd.DataFrame
     neighbours: pd.DataFrame
@@ -156,6 +160,7 @@ class OwnCard:
                 *first,
                 self.title,
                 *textwrap.wrap(self.how_often_right, 96),
+                *textwrap.wrap(self.caution, 96),
                 "",
                 *probability_lines(self.probability),
                 "",
@@ -245,7 +250,7 @@ def classify(
         Of the bath, in °C; by default what the file says. The known cells were recorded at about
         34.
     known : Cells, optional
-        What to learn from, with engineered features; by default
+        What to learn from, such as ``load_cells("v1")``; by default
         :func:`~lspin.explain.known_cells`.
     verbose : int, default=0
         1 shows progress.
@@ -373,6 +378,7 @@ def _card(
         called=called,
         probability=predictions.iloc[0, 2:].astype(float),
         trust=asked.trust(called),
+        caution=asked.caution(called),
         doubts=(*doubts, *_doubts_of(apart)),
         gates=with_percentiles(held, open_gates_of(gates, cell)),
         neighbours=neighbours,
@@ -483,7 +489,8 @@ def cards_table(cards: Sequence[OwnCard]) -> pd.DataFrame:
     -------
     DataFrame, one row per card
         ``cell``, ``called``, ``probability``, ``outside``, ``measurements`` (which decided, with
-        values), ``why_outside``, ``right_about_known``, and the probability of each class.
+        values), ``why_outside``, ``caution``, ``right_about_known``, and the probability of each
+        class.
 
     Examples
     --------
@@ -510,6 +517,7 @@ def cards_table(cards: Sequence[OwnCard]) -> pd.DataFrame:
                 "outside": card.is_outside,
                 "measurements": "; ".join(decided),
                 "why_outside": " ".join(card.doubts),
+                "caution": card.caution,
                 "right_about_known": round(card.trust.accuracy, 3),
                 **{f"p({name})": round(float(p), 4) for name, p in card.probability.items()},
             }
@@ -554,8 +562,9 @@ def plot_own_card(card: OwnCard) -> Figure:
     _write_neighbours(fig.add_subplot(grid[1, 2]), card)
     _write_head(fig, card)
     lacks = "; ".join(f"{why} ({n})" for why, n in card.reasons().items())
-    missing = f"Missing: {lacks}. " if lacks else ""
-    name_source(fig, f"{card.how_often_right} {missing}{card.source}")
+    missing = f"Missing: {lacks}." if lacks else ""
+    said = (card.how_often_right, card.caution, missing, card.source)
+    name_source(fig, " ".join(filter(None, said)))
     return fig
 
 

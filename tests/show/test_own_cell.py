@@ -14,7 +14,13 @@ import matplotlib.pyplot as plt  # noqa: E402
 
 from lspin import LSPINClassifier, classify, load_cells  # noqa: E402
 from lspin.explain import ask, known, known_cells  # noqa: E402
-from lspin.features import Recording, measure, simulated_recording, write_template  # noqa: E402
+from lspin.features import (  # noqa: E402
+    Recording,
+    engineered,
+    measure,
+    simulated_recording,
+    write_template,
+)
 from lspin.model import cache  # noqa: E402
 from lspin.show import cards_table, plot_own_card
 from lspin.show.explorer import drop_zone
@@ -54,16 +60,33 @@ def new_cells():
     return load_cells("twin").X.iloc[:5].set_axis([f"A{n}" for n in range(5)])
 
 
-def test_the_known_cells_are_of_both_tables_and_one_kind(monkeypatch):
+def test_the_known_cells_are_all_that_have_a_label_by_cre_line(monkeypatch):
     monkeypatch.setenv("LSPIN_SOURCE", "twin")
-    cells = known_cells()
-    assert cells.is_synthetic and "SYNTHETIC" in cells.banner()
-    assert "Lamp5 or Sncg" in cells.classes and "Htr3a+|Vip-" not in cells.classes
-    by_line, by_rna = load_cells("twin"), load_cells("v1-twin")
-    left_out = (by_line.y == known.LEFT_OUT).sum()
-    assert len(cells) == len(by_line) - left_out + len(by_rna)
-    donors = by_line.donors[by_line.y != known.LEFT_OUT].nunique() + by_rna.donors.nunique()
-    assert cells.donors.nunique() == donors
+    cells, table = known_cells(), load_cells("twin")
+    assert "SYNTHETIC" in cells.banner()
+    pd.testing.assert_series_equal(cells.y, table.y)
+    pd.testing.assert_frame_equal(cells.X, engineered(table.X))
+
+
+def test_cells_labelled_by_rna_can_be_asked_with_what_they_have(new_cells):
+    by_rna = load_cells("v1-twin")
+    by_rna = by_rna.select(by_rna.X.index[::16])
+    never = engineered(by_rna.X.dropna(axis=1, how="all")).isna().all()
+    assert never.any()
+    asked = ask(new_cells, by_rna)
+    assert not set(never.index[never]) & set(asked.held.cells.X)
+    assert set(asked.held.pipeline.classes_) == set(by_rna.classes)
+    assert asked.caution("Sst") == ""
+
+
+def test_an_inhibitory_answer_by_cre_line_comes_with_a_caution(card, new_cells, twins):
+    asked = ask(new_cells, twins)
+    assert asked.caution("Glutamatergic") == ""
+    assert "labelled by Cre line" in asked.caution("Sst+")
+    doubtful = asked.caution("Htr3a+|Vip-")
+    assert doubtful.startswith(asked.caution("Sst+")) and "38 %" in doubtful
+    said = " ".join(str(replace(card, caution=doubtful)).split())
+    assert doubtful in said and doubtful not in " ".join(str(replace(card, caution="")).split())
 
 
 def test_the_model_sees_only_what_was_measured(card, measured):
@@ -109,11 +132,11 @@ def test_a_mouse_at_the_right_temperature_raises_no_doubt(measured, twins, card)
         classify(measured, known=twins, temperature_c=307)
 
 
-def test_a_strange_cell_is_outside(new_cells, twins):
-    ordinary, strange = classify(
-        pd.concat([new_cells.iloc[:1], new_cells.iloc[:1].assign(tau=480.0).set_axis(["B"])]),
-        known=twins,
-    )
+def test_a_strange_cell_is_outside(narrow_cells):
+    cell = narrow_cells.iloc[:1]
+    both = pd.concat([cell, cell.assign(tau=480.0).set_axis(["B"])])
+    # All known cells: among a few, nearly nothing is strange.
+    ordinary, strange = classify(both, known=load_cells("twin"))
     assert not ordinary.is_outside
     assert strange.is_outside and "membrane time constant is 480 ms" in strange.doubts[0]
 
