@@ -324,9 +324,7 @@ assert lost[few] < 0.01 < lost[network]
 # the networks score that see everything, and what the old ensembles scored with several times as many
 # measurements, which nobody had counted. Five gates that networks open score less, and the *same* five
 # for all cells much less: few suffice only because they may be others in every cell.
-#
-# Where an interval above includes 0, that does not say that the difference is 0: few folds cannot tell a
-# point or two.
+# Where an interval above includes 0, the difference need not be 0: few folds cannot tell a point or two.
 
 # %% [markdown]
 # ## Which class is hard?
