@@ -13,7 +13,8 @@
 #
 # {doc}`05_gates` ended with a list of reasons for every cell: the few gates through which all of its
 # answer went. Reasons that look good are easy to have; a model that is wrong has them, too. Here we
-# cross-examine them:
+# cross-examine them, and beside them those of *gating networks*, which LSPIN chose its gates by when it
+# was published:
 #
 # - Are they *true*, where the truth is known?
 # - Are they *faithful*: does the answer fall if the reasons are taken away?
@@ -61,41 +62,69 @@ print(cells.banner())
 # groups: in the one $y = -2 x_1 + x_2$, in the other $y = x_3 - 2 x_4$. Four more features are noise.
 # Nobody tells the model which group a sample is in, but it can be seen: $x_1$ to $x_4$ are around 1
 # in the first group and around -1 in the second. The right gates are two, and not the same for all.
-# The model is told that they are two, and nothing else.
+# Models are told that they are two, and nothing else: gating networks that learn which to open, and LSPIN,
+# which closes the gates of each sample one at a time ({doc}`03_training`).
 
 # %%
+import pandas as pd
+
 from lspin.explain import gated, linear_groups, recovery
 
 drawn, fresh = linear_groups(1000, 8, random_state=0), linear_groups(1000, 8, random_state=1)
-answer = gated(drawn, fresh, random_state=0)
-found = recovery(answer, fresh)
-print(f"squared error on new samples: {found['score']:.4f}; the variance of y: {fresh.y.var():.1f}")
-print(f"{found['exact']:.0%} of new samples have exactly the right gates open")
-assert found["tpr"] > 0.95 and found["fdr"] < 0.05
+answers = {
+    "gating network": gated(drawn, fresh, random_state=0, gating="local"),
+    "LSPIN": gated(drawn, fresh, random_state=0, gating="closing"),
+}
+found = pd.DataFrame({how: recovery(answer, fresh) for how, answer in answers.items()}).T
+print(f"New samples; the variance of y is {fresh.y.var():.1f}")
+assert found.loc["gating network", "tpr"] > 0.95 > 0.8 > found.loc["LSPIN", "tpr"]
+names = {"score": "squared error", "tpr": "right gates open", "exact": "exactly the right ones"}
+found[list(names)].rename(columns=names).round(3)
 
-# %% mystnb={"image": {"alt": "Two bar charts, one per group of samples, with the eight features as bars: the share of samples in which the gate is open. In the first group the bars of x1 and x2 are near one and all others near zero, in the second group those of x3 and x4."}}
+# %% mystnb={"image": {"alt": "Two bar charts, one per group of samples, with the eight features as pairs of bars: the share of samples in which the gate is open. With gating networks the bars of x1 and x2 in the first group, and of x3 and x4 in the second, are near one and all others near zero. With LSPIN only the bar of the one with weight 2 is much longer than the others, and none is zero."}}
 import matplotlib.pyplot as plt
+import numpy as np
 
 from lspin.show import name_source
 
 fig, axes = plt.subplots(1, 2, figsize=(8, 2.4), sharey=True, layout="constrained")
-for ax, of_group, name in zip(
-    axes,
-    (fresh.relevant[:, 0], fresh.relevant[:, 2]),
-    ("y = -2 x1 + x2", "y = x3 - 2 x4"),
-    strict=True,
-):
-    ax.bar([f"x{i}" for i in range(1, 9)], answer.selected[of_group].mean(axis=0), color="0.3")
+for ax, one, name in zip(axes, (0, 2), ("y = -2 x1 + x2", "y = x3 - 2 x4"), strict=True):
+    of_group = fresh.relevant[:, one]
+    for shift, (how, answer), color in zip(
+        (-0.2, 0.2), answers.items(), ("0.7", "0.2"), strict=True
+    ):
+        share = answer.selected[of_group].mean(axis=0)
+        ax.bar(np.arange(8) + shift, share, 0.38, color=color, label=how)
+    ax.set_xticks(range(8), [f"x{i}" for i in range(1, 9)])
     ax.set_title(f"samples with {name}", fontsize=10)
 axes[0].set(ylabel="share with open gate", ylim=(0, 1.02))
+axes[1].legend(frameon=False, fontsize=8)
 name_source(fig, "Made-up samples, no cells.")
 plt.show()
 
 # %% [markdown]
-# That was an easy one. Harder ones have products and squares of features, a switch that says which
+# Gating networks find the rule. LSPIN does not, because it was asked something else: which two values
+# *suffice* to say of this sample what all of them say, with the answer already in hand? A value near
+# the mean, 0, can be done without, because a closed gate says 0 anyway. And of many pairs of gates some
+# wrong one often leads to the right number by chance. How often is a feature that matters let through,
+# by how far its value is from the mean?
+
+# %%
+distance = pd.cut(abs(fresh.X[fresh.relevant]), [0, 0.5, 1, 9], labels=["< 0.5", "0.5 to 1", "> 1"])
+shares = pd.DataFrame({how: answer.selected[fresh.relevant] for how, answer in answers.items()})
+shares = shares.groupby(distance, observed=True).mean()
+assert shares.loc["< 0.5", "LSPIN"] < shares.loc["> 1", "LSPIN"] - 0.3
+shares.rename_axis("distance").round(2)
+
+# %% [markdown]
+# So **relevant for samples like this one** and **sufficient for this sample** are two questions. If you
+# are after the first, because you want to know the rule, `gating="local"` answers it better, wherever the
+# rule can be learned. Here it predicts better, too.
+#
+# Harder problems have products and squares of features, a switch that says which
 # formula holds (*E5* of {cite:t}`yang2022lspin`, *Syn1* to *Syn6* of {cite:t}`yoon2019`), and up
-# to a hundred features. `make results` tries them with rivals: global gates (*STG*), which are told
-# the number of gates, too; an L1 penalty; and gradient boosting explained by TreeSHAP
+# to a hundred features. `make results` tries them, and rivals beside: global gates (*STG*), which are
+# told the number of gates, too; an L1 penalty; and gradient boosting explained by TreeSHAP
 # {cite}`lundberg2020`, which ranks features for each sample and is told for *each sample* how many to
 # name. For each sample we ask
 #
@@ -111,10 +140,10 @@ print(about_made_up["protocol"])
 made_up["task"] = made_up["problem"] + ", " + made_up["d"].astype(str) + " features"
 of_task = made_up.pivot_table(["tpr", "fdr"], "task", "method", sort=False)
 
-# %% mystnb={"image": {"alt": "Two panels with a row per made-up problem: on the left the share of relevant features that each method found, on the right the share of false ones among those it named. LSPIN finds most of them and names few false ones where there are few features, and is less good on some problems with many; global gates name more false ones where different features matter for different samples; L1 names many false ones, and boosting misses some almost everywhere."}}
+# %% mystnb={"image": {"alt": "Two panels with a row per made-up problem: on the left the share of relevant features that each method found, on the right the share of false ones among those it named. Gating networks find most of them and name few false ones where there are few features, and are less good on some problems with many. LSPIN, L1 and global gates name more false ones where different features matter for different samples; boosting misses some almost everywhere."}}
 methods = list(dict.fromkeys(made_up["method"]))
-marks = dict(zip(methods, "ox^s", strict=True))
-colors = dict(zip(methods, ("black", "#0072B2", "#D55E00", "0.6"), strict=True))
+marks = dict(zip(methods, "oDx^s", strict=False))
+colors = dict(zip(methods, ("black", "#CC79A7", "#0072B2", "#D55E00", "0.6"), strict=False))
 fig, axes = plt.subplots(1, 2, figsize=(9, 5.2), sharey=True, layout="constrained")
 for ax, kind in zip(axes, ("tpr", "fdr"), strict=True):
     for method in methods:
@@ -125,65 +154,42 @@ for ax, kind in zip(axes, ("tpr", "fdr"), strict=True):
 axes[0].invert_yaxis()
 axes[0].set_xlabel("found: share of the relevant features")
 axes[1].set_xlabel("false: share of the named features")
-fig.legend(methods, loc="outside upper center", ncols=4, frameon=False, fontsize=8)
+fig.legend(methods, loc="outside upper center", ncols=5, frameon=False, fontsize=8)
 name_source(fig, "Made-up samples, no cells; recorded.")
 plt.show()
 
 # %%
-ours = made_up[made_up["method"] == "LSPIN"].groupby("task", sort=False)
-ours = ours[["tpr", "fdr", "median", "union", "score", "best_score"]].mean()
-ours.round(3)
+ours = made_up[made_up["method"].isin(["LSPIN", "gating network"])]
+scored = ours.pivot_table(["tpr", "fdr", "score", "best_score"], "task", "method", sort=False)
+best = scored["best_score"].mean(axis=1)
+scored[["tpr", "fdr", "score"]].assign(best=best).round(3)
 
 # %% [markdown]
-# (Means over draws. *score* is the accuracy, for *linear_groups* and *e5* the squared error, and
-# *best_score* that of the best possible model. *median* counts the features named per sample, *union*
-# those named for any.)
-
-# %%
-switched = made_up[made_up["problem"].isin(["linear_groups", "e5", "syn4", "syn5", "syn6"])]
-mean = switched.groupby("method", sort=False)[["tpr", "fdr"]].mean()
-assert mean["fdr"].drop("LSPIN").min() > mean.loc["LSPIN", "fdr"]
-print("mean over the problems in which the relevant features differ from sample to sample:")
-mean.round(3)
-
-# %% [markdown]
-# So local gates *can* tell the truth, which features matter for which sample. Compare the problems
-# of few features: in all but one, at least four of five that matter are found. But the gates do not
-# *always* tell it. With many features of noise they miss more, and at worst they are no better than
-# global ones: see the rows of *linear_groups* with 100 features and of *syn6* with 40. And even where
-# there is little noise, something can go wrong for good. In E5, $y$ is $2 x_{21}$ plus $x_1 x_2$,
-# $x_2 x_3$ or $x_3 x_4$, and $x_{21}$, which is -1, 0 or 1, says which product it is:
-
-# %%
-of_e5 = made_up.query("problem == 'e5' and method == 'LSPIN'")
-of_e5.set_index(["d", "repeat"])[["tpr", "fdr", "exact", "score"]].round(3)
-
-# %% [markdown]
-# `exact`, the share of samples with exactly the right gates, is near two thirds with 21 features: two
-# of the three cases are right, and in the third a factor of the product is missing and another feature
-# is named in its place. One factor tells nothing without the other; so if its gate closes early,
-# nothing calls it back. The score shows it, too: a missed product costs a squared error of 1 where it
-# matters. **A model that misses a reason is also wrong, so look at the score before the gates.**
+# (*score* is the accuracy, for *linear_groups* and *e5* the squared error, and *best* that of the best
+# possible model.)
+#
+# So gating networks *can* tell the truth, which features matter for which sample. But they do not *always*
+# tell it: with many features of noise they miss more, and at worst they are no better than global gates.
+# In E5, where $y$ depends on a product, a gate of one factor that closes early is lost for good, because
+# the other factor alone tells nothing. The score shows it, too. **A model that misses a reason is also
+# wrong, so look at the score before the gates.**
 #
 # One more warning: there were 1000 to 10,000 samples, and the features were independent of each other.
 # Neurons are fewer, and their measurements say the same thing several times over.
 #
-# ## Two models on the stand
+# ## Three models on the stand
 #
-# Now to neurons. We examine two models: one that may open *five* gates of each cell, and one that may
-# open *eight*. As before, we explain cells of donors that the models have never met: one fifth of
-# them.
+# Now to neurons. We examine three models: one that leaves *five* gates of each cell open, one that leaves
+# *eight*, and one whose five gates are opened by *gating networks*. As before, we explain cells of donors
+# that the models have never met: one fifth of them.
 
 # %% tags=["remove-stderr"]
-import numpy as np
-import pandas as pd
-
 from lspin.explain import hold_out
 from lspin.model import count_open
 from lspin.studies import examined
 
 models = examined()
-FEW, MORE = models
+FEW, MORE, NETWORK = models
 held = {name: hold_out(cells, model, n_folds=1)[0] for name, model in models.items()}
 found = {
     name: {
@@ -197,7 +203,8 @@ pd.DataFrame(found).T.round(3)
 
 # %% [markdown]
 # Each model has one mask: what its open gates let through is all that it used of a cell. The last
-# column counts the measurements that it used of *any* of these cells.
+# column counts the measurements that it used of *any* of these cells: gating networks make do with few for
+# everybody, while among gates closed cell by cell nearly every one is needed by some cell.
 #
 # The same questions, asked of all five folds and at greater length, were answered beforehand on
 # recorded cells. `make results` does it, in some minutes. These figures are shown beside the quick
@@ -207,6 +214,7 @@ pd.DataFrame(found).T.round(3)
 tables, about = read_results(results_file("explanations"))
 recorded_on = "Recorded on the " + about["banner"].removeprefix("Source: ")
 print(recorded_on)
+recorded = list(about["models"])
 for name, model in about["models"].items():
     print(f"{name}: {model}")
 tables["gates"].groupby("model", sort=False).mean().round(1)
@@ -220,7 +228,8 @@ tables["gates"].groupby("model", sort=False).mean().round(1)
 # is left to choose is the order:
 #
 # - the **effect of the gate**, LSPIN's own reasons: what closing it alone takes from the answer;
-# - the **width of the gate**: how far it is open, and nothing else;
+# - the **width of the gate**: how far it is open, and nothing else. Gates of gating networks can be half
+#   open; those that close in turn are open or not, and then this is the order of the table's columns;
 # - **random**: any order at all. Who is not clearly better has explained nothing.
 
 # %%
@@ -241,7 +250,7 @@ by_order.round(3)
 # The numbers are areas under the curves, from 0 to 1: low is good for deletion, high for insertion.
 # The curves themselves, for the model with few gates and the cells called by each name:
 
-# %% mystnb={"image": {"alt": "Ten small charts: for each class, the probability of the predicted class while gates are closed one by one above, and while they are opened alone one by one below. In the order of the effects the curves fall and rise fastest, in random order slowest, in the order of the widths in between or close to random. The curves of one class fall less than the others."}}
+# %% mystnb={"image": {"alt": "Ten small charts: for each class, the probability of the predicted class while gates are closed one by one above, and while they are opened alone one by one below. In the order of the effects the curves fall and rise fastest, in random order slowest, and in the order of the widths close to random. The curves of one class fall less than the others."}}
 styles = {
     "effect of the gate": {"color": "black", "ls": "-"},
     "width of the gate": {"color": "#0072B2", "ls": "--"},
@@ -256,7 +265,7 @@ for column, name in zip(axes.T, classes, strict=True):
     for order, style in styles.items():
         for ax, kind in zip(column, ("deletion", "insertion"), strict=True):
             ax.plot(curves[FEW].loc[(name, order), kind], label=order, **style)
-    column[1].set(xlabel="gates", xlim=(0, 15))
+    column[1].set(xlabel="gates", xlim=(0, 5))
 axes[0, 0].set(ylabel="probability left\nwhen closed", ylim=(0, 1))
 axes[1, 0].set(ylabel="probability reached\nwhen alone open")
 axes[0, -1].legend(frameon=False, fontsize=7)
@@ -275,19 +284,20 @@ plt.show()
 #
 # There is one choice to make. When a measurement is taken away, do the other gates stay *as they
 # were*? That is what LSPIN's reasons are about: the predictor, given what the gates let through. Or
-# does the gating network lose the measurement, too, and all gates are *set anew*? We tried both.
+# does what decides about gates lose the measurement, too, and all gates are *set anew*? We tried both.
 
 # %%
 print(recorded_on)
 faithful = tables["faithfulness"].query("`class` == 'all'")
 faithful.pivot(index=["model", "order"], columns="gates", values=["deletion", "insertion"]).round(3)
 
-# %% mystnb={"image": {"alt": "Dots with short intervals for the two models: area under the deletion curve on the left and under the insertion curve on the right, for the orders given by SHAP, integrated gradients, the effect of the gate, its width, and chance. The first three lie close together, chance is far away, the width in between."}}
+# %% mystnb={"image": {"alt": "Dots with short intervals for each model: area under the deletion curve on the left and under the insertion curve on the right, for the orders given by SHAP, integrated gradients, the effect of the gate, its width, and chance. The first three lie close together, chance is far away, the width between them or close to chance."}}
 kept = faithful.query("gates == 'as they were'").set_index(["model", "order"])
 orders = ["SHAP", "integrated gradients", "effect of the gate", "width of the gate", "random"]
+COLORS = ("black", "0.6", "#CC79A7", "#0072B2")
 fig, axes = plt.subplots(1, 2, figsize=(8, 2.4), sharey=True, layout="constrained")
 for ax, kind in zip(axes, ("deletion", "insertion"), strict=True):
-    for shift, name, color in ((-0.1, MORE, "0.6"), (0.1, FEW, "black")):
+    for shift, name, color in zip((-0.2, 0, 0.2), recorded, COLORS, strict=False):
         rows, y = kept.loc[name].loc[orders], np.arange(len(orders)) + shift
         ax.hlines(y, rows[f"{kind}_low"], rows[f"{kind}_high"], color=color)
         ax.plot(rows[kind], y, "o", color=color, ms=4, label=name)
@@ -300,10 +310,8 @@ plt.show()
 
 # %%
 gap = kept["insertion"] - kept["deletion"]
-for name in models:
-    own, chance = kept.loc[(name, "effect of the gate")], kept.loc[(name, "random")]
-    assert own["deletion_high"] < chance["deletion_low"]
-    assert own["insertion_low"] > chance["insertion_high"]
+for name in recorded:
+    assert gap[name, "effect of the gate"] > gap[name, "random"]
     way = (gap[name] - gap[name, "random"]) / (gap[name, "SHAP"] - gap[name, "random"])
     print(
         f"{name}: from chance to SHAP, the effects go {way['effect of the gate']:.0%} of the way, "
@@ -311,12 +319,17 @@ for name in models:
     )
 
 # %% [markdown]
-# The intervals draw donors with replacement (95 %). What to take from this: the *effects* are far
-# better than chance and nearly as good as SHAP, at a small part of its price. The *widths* say less:
-# how far a gate is open is not what it does. Then compare the columns of the table. Where all gates
-# are *set anew*, taking a measurement away also changes which others are let through. Insertion
-# suffers most: a few measurements alone do not open the gates that the whole cell opened, because
-# the gating network chose them by reading all.
+# The intervals draw donors with replacement (95 %). What to take from this: the *effects* are better than
+# chance and nearly as good as SHAP, at a small part of its price. The *widths* say less: how far a gate
+# is open is not what it does. With gates closed in turn, even the best order is not as far from chance as
+# with gating networks: the predictors behind them were trained on random masks, and when a measurement is
+# taken away, they make do with what is left.
+#
+# Then compare the columns of the table. Where all gates are *set anew*, taking a measurement away also
+# changes which others are let through. After gating networks insertion suffers most: a few measurements
+# alone do not open the gates that the whole cell opened. Where gates close in turn, others step in for
+# what is taken away, so that it matters less. The mask jumps from one set to another then, and integrated
+# gradients, which add up small steps, do not see the jumps: read those rows with care.
 #
 # ## Measurements that say the same
 #
@@ -382,13 +395,14 @@ for name, h in held.items():
         rows[name, reasons, "another seed, groups"] = agreement(*in_groups)
         rows[name, reasons, "the most similar cell"] = agreement(first, neighbours)
 live = pd.DataFrame(rows).T
-for name in models:
-    assert live.loc[(name, "three strongest", "another seed"), "beyond_cell"] > 0.05
+ours, theirs = (live.loc[name].loc["open gates", "beyond_cell"] for name in (FEW, NETWORK))
+assert ours["another seed"] > theirs["another seed"]
+assert ours["the most similar cell"] < theirs["the most similar cell"]
 live.round(2)
 
 # %% [markdown]
 # The last row of each block compares a cell with the most similar cell of another donor, in one
-# model: neighbours should have similar reasons. The recorded table adds models trained on other
+# model: do neighbours have similar reasons? The recorded table adds models trained on other
 # donors: each without another quarter of them, or on donors drawn with replacement.
 
 # %%
@@ -396,10 +410,11 @@ print(recorded_on)
 stable = tables["stability"].set_index(["model", "reasons", "compared with", "unit"])
 stable.unstack("unit")[["beyond_size", "beyond_cell"]].round(2)
 
-# %% mystnb={"image": {"alt": "Horizontal bars, for the two models side by side, of the corrected overlap of reasons between trainings, beyond what any other cell would give: for open gates and for the three strongest, by measurement and by group. All bars are below 0.4. Those of the three strongest are longer than those of the open gates. Bars by group are mostly longer than those by measurement."}}
+# %% mystnb={"image": {"alt": "Horizontal bars, for each model side by side, of the corrected overlap of reasons between trainings, beyond what any other cell would give: for open gates and for the three strongest, by measurement and by group. Where gates close in turn they are long, where gating networks open them short. Bars by group are mostly longer than those by measurement."}}
 trained = stable["beyond_cell"].drop("the most similar cell", level="compared with")
-fig, axes = plt.subplots(1, 2, figsize=(9, 2.8), sharex=True, sharey=True, layout="constrained")
-for ax, name in zip(axes, models, strict=True):
+n = len(recorded)
+fig, axes = plt.subplots(1, n, figsize=(9, 2.8), sharex=True, sharey=True, layout="constrained")
+for ax, name in zip(axes, recorded, strict=True):
     bars = trained.loc[name].unstack()
     y = np.arange(len(bars))
     for shift, unit, color in ((-0.2, "measurement", "0.7"), (0.2, "group", "0.2")):
@@ -410,49 +425,33 @@ for ax, name in zip(axes, models, strict=True):
     ax.set_xlabel("agreement beyond other cells", fontsize=9)
 axes[0].invert_yaxis()
 axes[0].set_xlim(None, 1)
-axes[1].legend(frameon=False, fontsize=8, loc="lower right")
+axes[-1].legend(frameon=False, fontsize=8, loc="lower right")
 name_source(fig, recorded_on)
 plt.show()
 
 # %% [markdown]
-# Read it in this order. All bars are far from 1, although the models agree about most
-# answers: **there are several good reasons for the same answer, and training picks some of them.**
-# With one mask of few gates it has to pick: where two measurements say the same, one gets the gate
-# and the other none. Bars *by group* are mostly longer: part of the disagreement is about which of
-# several equals was taken.
+# Read it in this order. Two trainings of gating networks have little in common for a cell that would not
+# do for any other as well, although they agree about most answers: **there are several good reasons for
+# the same answer, and training picks some of them.** Where gates close in turn, another training leaves
+# much the same ones open. Its bars are not at 1 either: where two measurements say the same, one of them
+# is left and which one is a matter of little. So bars *by group* are mostly longer.
 #
-# Now the *open gates*. Their bars are short: much of what two trainings have in common would do for
-# any other cell as well. The *three strongest* say more about the cell, because an effect depends on
-# the cell's own values.
-#
-# Then look up *the most similar cell* in the table. Within one model, neighbours get nearly the same
-# reasons. So the reasons are a lawful function of the cell, and not noise; but it is *this model's*
-# function, and another training finds another one.
-#
-# Which ones are picked again and again? For each group: the share of held-out cells that have it
-# among the three strongest, with the range from the 5th to the 95th percentile over trainings on
-# donors drawn anew (the model with five gates).
-
-# %% mystnb={"image": {"alt": "Dots with horizontal intervals: the twelve groups of measurements that are most often among a cell's three strongest reasons, and in what share of cells. The upper few are chosen in every training, the intervals of the lower ones reach down to nearly zero."}}
-often = tables["frequency"].query("unit == 'group' and reasons == 'strongest 3'")
-often = often[often["model"] == FEW].nlargest(12, "share").iloc[::-1]
-fig, ax = plt.subplots(figsize=(7, 3.4), layout="constrained")
-ax.hlines(often["name"], 100 * often["low"], 100 * often["high"], color="0.6")
-ax.plot(100 * often["share"], often["name"], "o", color="black")
-ax.set(xlabel="among the three strongest (% of cells)", xlim=(0, 100))
-ax.tick_params(axis="y", labelsize=8)
-name_source(fig, recorded_on)
-plt.show()
+# With *the most similar cell* it is the other way round. Gating networks give neighbours nearly the same
+# reasons: theirs are a smooth function of the cell, but *this network's* function, and another training
+# finds another one. Gates closed in turn are looked for in each cell anew. They depend on the cell's own
+# values and little on the training, and so may differ between two cells that are much alike. Which of the
+# two you want to be stable is, again, a matter of your question.
 
 # %% [markdown]
 # ## Do the gates give the answer away?
 #
-# The predictor sees only what the gates let through, but the gating network sees everything. It
-# could guess the class by itself and pass the guess on in code: *open the first gate for Pvalb+, the
-# second for Sst+*, whatever is behind them. The predictor would read the code, the answer would be
+# The predictors see only what the gates let through, but what decides about gates sees everything. A gating
+# network could guess the class by itself and pass the guess on in code: *open the first gate for Pvalb+, the
+# second for Sst+*, whatever is behind them. The predictors would read the code, the answer would be
 # right, and the open gates would be no reasons at all. This is a known weakness of models that
-# select features per sample {cite}`jethani2021,oosterhuis2024`. Nothing in LSPIN forbids it, so we
-# must look.
+# select features per sample {cite}`jethani2021,oosterhuis2024`. Where gates close in turn no predictor can
+# have learned a code, because all it was trained behind are random masks. Yet a mask may still tell the
+# class to somebody who looks at it. So we must look.
 #
 # First we ask **the model itself**, by feeding its predictors with parts of different cells. If they
 # read a code, they will be misled by the gates of another cell, and will not mind the values of
@@ -479,19 +478,19 @@ print(recorded_on)
 leaks = tables["leakage"]
 leaks.pivot_table("accuracy", "reads", "model", sort=False).round(3)
 
-# %% mystnb={"image": {"alt": "Dots with intervals for three models: accuracy as they are, with the mean gates of all cells, with the gates of another cell, with the values of another cell, and of a forest that sees the gates alone; a dotted line marks the accuracy of always naming the largest class. With local gates, the gates alone nearly reach the accuracy of the model itself, and exchanged gates cost much; with global gates, the gates alone are on the dotted line and exchanging them costs nothing."}}
+# %% mystnb={"image": {"alt": "Dots with intervals for each model and for one with global gates: accuracy as they are, with the mean gates of all cells, with the gates of another cell, with the values of another cell, and of a forest that sees the gates alone; a dotted line marks the accuracy of always naming the largest class. With local gates, the gates alone nearly reach the accuracy of the model itself, and exchanged gates cost much; with global gates, the gates alone are on the dotted line and exchanging them costs nothing."}}
 from lspin.explain import GATES_ALONE, MEAN_GATES, NOTHING, OTHER_GATES, OTHER_VALUES, OWN
 
 of_model = leaks.set_index(["model", "reads"])
 shown = [OWN, MEAN_GATES, OTHER_GATES, OTHER_VALUES, GATES_ALONE]
-fig, ax = plt.subplots(figsize=(8, 3), layout="constrained")
-three = ((-0.2, MORE, "s"), (0, FEW, "o"), (0.2, f"{FEW}, global", "^"))
-for shift, name, marker in three:
-    rows, y = of_model.loc[name].loc[shown], np.arange(len(shown)) + shift
-    color = "black" if name == FEW else "0.6"
+fig, ax = plt.subplots(figsize=(8, 3.4), layout="constrained")
+names = [*recorded, f"{FEW}, global"]
+for k, (name, marker) in enumerate(zip(names, "osD^", strict=False)):
+    rows, y = of_model.loc[name].loc[shown], np.arange(len(shown)) + 0.2 * k - 0.3
+    color = COLORS[k]
     ax.hlines(y, rows["low"], rows["high"], color=color)
     ax.plot(rows["accuracy"], y, marker, color=color, label=name)
-ax.axvline(of_model.loc[(FEW, NOTHING), "accuracy"], color="0.6", ls=":")
+ax.axvline(of_model.loc[(f"{FEW}, global", NOTHING), "accuracy"], color="0.6", ls=":")
 ax.set_yticks(range(len(shown)), [*shown[:-1], f"{GATES_ALONE}, read by a forest"], fontsize=8)
 ax.invert_yaxis()
 ax.set(xlabel="accuracy on held-out donors", xlim=(0, 1))
@@ -502,7 +501,7 @@ plt.show()
 # %%
 from lspin.studies import sealed
 
-accuracy = of_model["accuracy"].unstack("model")[[*models, *sealed()]]
+accuracy = of_model["accuracy"].unstack("model")[[*recorded, *sealed()]]
 floor = accuracy.loc[NOTHING]
 beyond = (accuracy - floor) / (accuracy.loc[OWN] - floor)
 answer = {
@@ -523,24 +522,26 @@ pd.DataFrame(answer).round(2)
 # can be read off the gates alone. The other columns are what the model itself keeps, of the same, when
 # it is fed with parts of different cells. So there are two answers, and both are needed.
 #
-# **Most of the answer can be read off the mask.** A forest that never sees a value, and only learns
-# which gates are open and how far, gets most of the way to the accuracy of the model itself. Do not
-# take *only five gates are open* to mean *only five numbers were used*: which five they are is a
-# message, too, and the gating network read everything to choose them.
+# **Most of the answer can be read off the mask**, of gates closed in turn as of those that networks opened. A
+# forest that never sees a value, and only learns which gates are open, gets most of the way to the
+# accuracy of the model itself. Do not take *only five gates are open* to mean *only five numbers were
+# used*: which five they are is a message, too, and it was written by networks that had read everything.
 #
-# **The predictors listen to the values, and to the mask as well.** With the values of another cell
-# behind its gates, a model answers no better than by naming the largest class: it does not answer from
-# the mask alone. With its own values behind the gates of another cell, or behind the *mean gates of
-# all cells*, which carry no message, it keeps a part and loses a part. This is the most that a leak
-# can be worth, and it is not all leak: a gate that opens where a measurement is needed is what local
-# selection is for.
+# **No model answers from its mask alone.** With the values of another cell behind its gates, it answers no
+# better than by naming the largest class. With its own values behind the gates of another cell, or behind
+# the *mean gates of all cells*, which carry no message, it keeps a part and loses a part. This is the most
+# that a code can be worth. It need not be one, and is none where gates close in turn: a gate that is open
+# where a measurement is needed is what local selection is for.
+#
+# **There is a way without a code.** Of many measurements, those can be left open that happen to point to
+# the answer. Closing gates in turn does this openly: it knows the answer of the networks that see
+# everything, and looks for the few values that say it best.
 #
 # So what is *five open gates* worth, as an explanation? This much: whatever the predictors made of
 # the cell's own values, they made of these. It does not say that the others were not needed to get
-# there. If that matters to you more than reasons that differ from cell to cell, use
-# `LSPINClassifier(max_open=5, gating="global")`, known as STG {cite}`yamada2020`: one set of gates for
-# all cells cannot carry a message about any. There, five measurements are five measurements. What that
-# costs is in the table.
+# there, or that measuring only these five would do. If that matters to you more than reasons that differ
+# from cell to cell, use `LSPINClassifier(max_open=5, gating="global")`, known as STG {cite}`yamada2020`:
+# one set of gates for all cells cannot carry a message about any. What that costs is in the table.
 #
 # ## What does electrophysiology say?
 #
@@ -553,7 +554,9 @@ pd.DataFrame(answer).round(2)
 marks = tables["fingerprints"]
 fig, axes = plt.subplots(3, 2, figsize=(9, 7), layout="constrained")
 axes[-1, -1].set_axis_off()
-for ax, (name, rows) in zip(axes.flat, marks[marks["model"] == FEW].groupby("class"), strict=False):
+for ax, (name, rows) in zip(
+    axes.flat, marks[marks["model"] == recorded[0]].groupby("class"), strict=False
+):
     rows = rows.nlargest(6, "effect").iloc[::-1]
     sign = np.where(rows["direction"] > 0, "+", "\N{MINUS SIGN}")
     labels = [f"{FEATURES[f].label}  {s}" for f, s in zip(rows["feature"], sign, strict=True)]
@@ -580,7 +583,8 @@ plt.show()
 from lspin.explain import check_claims
 
 shown = ["difference", "direction", "effect", "true", "agrees", "used"]
-check_claims([held[MORE]]).set_index(["class", "claim"])[shown].round(3)
+both = {name: check_claims([held[name]]) for name in (FEW, NETWORK)}
+pd.concat(both, names=["model"]).set_index(["class", "claim"], append=True)[shown].round(3)
 
 # %%
 print(recorded_on)
@@ -589,7 +593,7 @@ claims[["sign", *shown]].round(3)
 
 # %%
 assert claims["true"].all()
-for name in models:
+for name in recorded:
     for known in (("Pvalb+", "fast downstroke"), ("Glutamatergic", "high upstroke/downstroke")):
         assert claims.loc[(name, *known), ["agrees", "used"]].all(), (name, known)
     assert claims.loc[(name, "Pvalb+", "narrow spikes"), ["agrees", "used"]].all()
@@ -603,7 +607,9 @@ for name, kind, what in claims.index[claims["effect"] < 0.01]:
 # broad *and* rise steeply for their fall; whoever has weighed the slopes learns little more from the
 # duration. So little is lost without it, and what is lost says nothing reliable about its direction:
 # see whether `agrees` is false where `effect` is next to nothing. The sag of Sst+ cells is another
-# matter: in these cells it differs from that of all others by little, and the models can do without.
+# matter: in these cells it differs from that of all others by little. Gating networks, which open much the
+# same few gates for everybody, do without it; gates closed cell by cell leave it to those cells in which it
+# says something.
 # Sst+ cells are of several kinds, some of which resemble fast-spiking ones {cite}`ma2006`. A textbook
 # feature that a model ignores is not a failure of either: a feature can be typical and still not tell
 # cells apart, once the others are known.
@@ -687,11 +693,13 @@ live_explorer(chosen, card=lambda cell: plot_card(make_card(chosen, cell, spikes
 #
 # - Take the reasons away and see whether the answer falls. Compare with random reasons, always.
 # - The effect of a gate is a reason; its width is not.
+# - *Sufficient for this cell* and *relevant for cells like it* are two questions. Gates closed in turn answer
+#   the first, gating networks rather the second.
 # - One mask means that nothing else was *used*. It does not mean that nothing else was *read*.
 # - Which gates are open gives most of the answer away. Only gates that are the same for all cells
 #   cannot.
-# - Train again before you believe a reason, and count measurements that say the same as one.
-# - Agreement with itself is cheap: ask whether it says anything about *this* cell.
+# - Train again before you believe a reason, and count measurements that say the same as one. Gates closed in
+#   turn stand this test better; gating networks agree with themselves about neighbours, which is cheaper.
 # - Check against what is known, and report what the model ignores as well as what it uses.
 #
 # ## Exercises
