@@ -207,8 +207,8 @@ pd.DataFrame(found).T.round(3)
 # everybody, while among gates closed cell by cell nearly every one is needed by some cell.
 #
 # The same questions, asked of all five folds and at greater length, were answered beforehand on
-# recorded cells. `make results` does it, in some minutes. These figures are shown beside the quick
-# ones, whatever source you run this chapter on.
+# recorded cells, of the models that are listed below. These figures are shown beside the quick ones,
+# whatever source you run this chapter on.
 
 # %%
 tables, about = read_results(results_file("explanations"))
