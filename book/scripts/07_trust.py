@@ -319,8 +319,8 @@ for name in recorded:
     )
 
 # %% [markdown]
-# The intervals draw donors with replacement (95 %). What to take from this: the *effects* are better than
-# chance and nearly as good as SHAP, at a small part of its price. The *widths* say less: how far a gate
+# The intervals draw donors with replacement (95 %). What to take from this: the *effects* go most
+# of the way from chance to SHAP, at a small part of its price. The *widths* say less: how far a gate
 # is open is not what it does. With gates closed in turn, even the best order is not as far from chance as
 # with gating networks: the predictors behind them were trained on random masks, and when a measurement is
 # taken away, they make do with what is left.
