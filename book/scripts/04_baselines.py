@@ -439,7 +439,8 @@ pd.DataFrame(elsewhere, ["M1", "human", "V1", "breast cancer", "wine", "digits"]
 #
 # - At naming the class, LSPIN and a support vector machine are about as good as each other; read the
 #   intervals above before believing in either. What LSPIN adds is an answer said with few measurements,
-#   others in each cell. That costs next to nothing on the authors' table, and a point or more on others.
+#   others in each cell. That costs next to nothing on the authors' table, and up to two or three points on
+#   others.
 # - Compare models on the same folds, grouped by donor, with everything that learns inside the fold,
 #   the choice of settings included.
 # - Differences between good models on these cells are small; ask of each whether it can be told apart

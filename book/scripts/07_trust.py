@@ -207,8 +207,8 @@ pd.DataFrame(found).T.round(3)
 # everybody, while among gates closed cell by cell nearly every one is needed by some cell.
 #
 # The same questions, asked of all five folds and at greater length, were answered beforehand on
-# recorded cells. `make results` does it, in some minutes. These figures are shown beside the quick
-# ones, whatever source you run this chapter on.
+# recorded cells, of the models that are listed below. These figures are shown beside the quick ones,
+# whatever source you run this chapter on.
 
 # %%
 tables, about = read_results(results_file("explanations"))
@@ -319,8 +319,8 @@ for name in recorded:
     )
 
 # %% [markdown]
-# The intervals draw donors with replacement (95 %). What to take from this: the *effects* are better than
-# chance and nearly as good as SHAP, at a small part of its price. The *widths* say less: how far a gate
+# The intervals draw donors with replacement (95 %). What to take from this: the *effects* go most
+# of the way from chance to SHAP, at a small part of its price. The *widths* say less: how far a gate
 # is open is not what it does. With gates closed in turn, even the best order is not as far from chance as
 # with gating networks: the predictors behind them were trained on random masks, and when a measurement is
 # taken away, they make do with what is left.
