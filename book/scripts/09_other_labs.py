@@ -414,7 +414,8 @@ in_words(with_labels.query("model == 'LSPIN' and measurements == @THIRTEEN"), "w
 
 # %% [markdown]
 # And if the model were trained in the new laboratory, on labels from there, and tested on other animals of
-# it (five folds by donor, settings chosen inside; classes are those of the RNA):
+# it (five folds by donor, settings chosen inside; classes are those of the RNA; rows with five gates
+# are of gating networks, recorded before gates were closed one at a time):
 
 # %%
 from lspin.evaluate import ahead, intervals
