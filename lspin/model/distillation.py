@@ -17,7 +17,7 @@ from torch.nn import functional as F
 from lspin.model.network import PackedLSPIN
 from lspin.model.recipe import BEHIND_THE_MASK, READERS, Recipe
 from lspin.model.threads import one_torch_thread, own_torch_state
-from lspin.model.training import Member, Task, fit_members, fit_pack
+from lspin.model.training import Member, Task, fit_members
 
 N_MIXTURES = 30_000
 """Mixtures of cells that the dense networks are asked about. Where cells are few, a mask learned
@@ -349,16 +349,7 @@ def fit_one_mask(
     2
     """
     member = Member(taught.rows(), np.empty(0, dtype=int), seed, BEHIND_THE_MASK)
-    # As many passes over the cells as the recipe says: mixtures come on top.
-    return fit_pack(
-        taught.x,
-        taught.target,
-        [member],
-        task=task,
-        recipe=recipe.for_rows(taught.n_cells),
-        weight=taught.weight,
-        verbose=verbose,
-    )
+    return _fit(taught, [member], task, recipe, verbose)
 
 
 @one_torch_thread()
@@ -406,13 +397,19 @@ def fit_reader(
     members = [
         Member(rows, nothing, int(own), (habit,)) for own, habit in zip(seeds, READERS, strict=True)
     ]
+    return _fit(taught, members, task, replace(recipe, lam=0.0, max_open=None), verbose)
+
+
+def _fit(
+    taught: Lesson, members: Sequence[Member], task: Task, recipe: Recipe, verbose: int
+) -> PackedLSPIN:
     return fit_members(
         taught.x,
         taught.target,
         members,
         task=task,
         # As many passes over the cells as the recipe says: mixtures come on top.
-        recipe=replace(recipe.for_rows(taught.n_cells), lam=0.0, max_open=None),
+        recipe=recipe.for_rows(taught.n_cells),
         weight=taught.weight,
         verbose=verbose,
     )
