@@ -24,12 +24,15 @@ from lspin.explain.faithfulness import (
 from lspin.explain.groups import SAME, feature_groups
 from lspin.explain.held_out import HeldOut, hold_out, train_on, without_donor_of
 from lspin.explain.known import (
+    EXCITATORY,
     KNOWN_SPECIES,
     KNOWN_TEMPERATURE_C,
     Asked,
+    SecondOpinion,
     Trust,
     ask,
     known_cells,
+    second_opinions,
 )
 from lspin.explain.leakage import (
     ALL_VALUES,
@@ -96,6 +99,9 @@ __all__ = [
     "SYN_CASES",
     "Answer",
     "Asked",
+    "EXCITATORY",
+    "SecondOpinion",
+    "second_opinions",
     "Claim",
     "Explainer",
     "HeldOut",

@@ -8,9 +8,9 @@ from __future__ import annotations
 import os
 import re
 import textwrap
-from collections.abc import Sequence
-from dataclasses import dataclass
-from itertools import chain, count
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import chain, count, repeat
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -19,7 +19,16 @@ import pandas as pd
 
 from lspin.data.tables import Cells, atomic_write
 from lspin.evaluate.shift import NOT_MEASURED, Shift, shift
-from lspin.explain.known import KNOWN_SPECIES, KNOWN_TEMPERATURE_C, Asked, Trust, ask
+from lspin.explain.known import (
+    EXCITATORY,
+    KNOWN_SPECIES,
+    KNOWN_TEMPERATURE_C,
+    Asked,
+    SecondOpinion,
+    Trust,
+    ask,
+    second_opinions,
+)
 from lspin.explain.reasons import explain_cells, open_gates_of
 from lspin.features.catalogue import feature_named
 from lspin.features.files import check_readable, read_recording
@@ -89,6 +98,9 @@ class OwnCard:
         The recording, where there is one.
     source : str
         Where the known cells come from.
+    second : SecondOpinion or str
+        What cells labelled by their own RNA say of a cell that was called inhibitory, or why they
+        could not be asked; empty if they were not.
 
     Examples
     --------
@@ -116,6 +128,7 @@ class OwnCard:
     shift: Shift
     measured: Measured | None
     source: str
+    second: SecondOpinion | str = ""
 
     @property
     def is_outside(self) -> bool:
@@ -141,6 +154,11 @@ class OwnCard:
             f"not seen{share}."
         )
 
+    @property
+    def second_opinion(self) -> str:
+        """The second opinion and what it is worth, in words."""
+        return self.second if isinstance(self.second, str) else self.second.beside(self.called)
+
     def __str__(self) -> str:
         """Write the card as text."""
         first = []
@@ -161,6 +179,7 @@ class OwnCard:
                 self.title,
                 *textwrap.wrap(self.how_often_right, 96),
                 *textwrap.wrap(self.caution, 96),
+                *textwrap.wrap(self.second_opinion, 96),
                 "",
                 *probability_lines(self.probability),
                 "",
@@ -251,7 +270,8 @@ def classify(
         34.
     known : Cells, optional
         What to learn from, such as ``load_cells("v1")``; by default
-        :func:`~lspin.explain.known_cells`.
+        :func:`~lspin.explain.known_cells`, and for cells that these call inhibitory there is a
+        second opinion, :func:`~lspin.explain.second_opinions`.
     verbose : int, default=0
         1 shows progress.
 
@@ -295,10 +315,11 @@ def _classify_table(
     X = check_features(table)
     asked = ask(X, known, verbose=verbose)
     strange = impossible_values(X)
-    return [
+    cards = [
         _card(asked, row, [*doubts, *strange.get(cell, [])], {}, (), None)
         for row, cell in enumerate(X.index)
     ]
+    return cards if known is not None else _with_second(cards, X, asked, verbose)
 
 
 def _classify_measured(
@@ -311,7 +332,24 @@ def _classify_measured(
     notes = measured.notes
     if measured.recording.is_synthetic:
         notes = ("This cell is SYNTHETIC: it was simulated, not recorded.", *notes)
-    return _card(asked, 0, [*doubts, *strange], measured.missing, notes, measured)
+    card = _card(asked, 0, [*doubts, *strange], measured.missing, notes, measured)
+    return card if known is not None else _with_second([card], X, asked, verbose)[0]
+
+
+def _with_second(
+    cards: Sequence[OwnCard], X: pd.DataFrame, asked: Asked, verbose: int
+) -> list[OwnCard]:
+    """Have those that were called inhibitory judged by cells labelled by their own RNA too."""
+    inhibitory = [card.called != EXCITATORY for card in cards]
+    if not any(inhibitory):
+        return list(cards)
+    said: Iterator[SecondOpinion | str]
+    try:
+        said = iter(second_opinions(X[inhibitory], asked.held.seen, verbose=verbose))
+    except (OSError, ValueError) as error:
+        said = repeat(f"There is no second opinion: {' '.join(str(error).split())}")
+    pairs = zip(cards, inhibitory, strict=True)
+    return [replace(card, second=next(said)) if ask_again else card for card, ask_again in pairs]
 
 
 def own_row(measured: Measured) -> pd.DataFrame:
@@ -489,8 +527,8 @@ def cards_table(cards: Sequence[OwnCard]) -> pd.DataFrame:
     -------
     DataFrame, one row per card
         ``cell``, ``called``, ``probability``, ``outside``, ``measurements`` (which decided, with
-        values), ``why_outside``, ``caution``, ``right_about_known``, and the probability of each
-        class.
+        values), ``why_outside``, ``caution``, ``second_opinion``, ``right_about_known``, and the
+        probability of each class.
 
     Examples
     --------
@@ -518,6 +556,7 @@ def cards_table(cards: Sequence[OwnCard]) -> pd.DataFrame:
                 "measurements": "; ".join(decided),
                 "why_outside": " ".join(card.doubts),
                 "caution": card.caution,
+                "second_opinion": card.second_opinion,
                 "right_about_known": round(card.trust.accuracy, 3),
                 **{f"p({name})": round(float(p), 4) for name, p in card.probability.items()},
             }
@@ -563,7 +602,7 @@ def plot_own_card(card: OwnCard) -> Figure:
     _write_head(fig, card)
     lacks = "; ".join(f"{why} ({n})" for why, n in card.reasons().items())
     missing = f"Missing: {lacks}." if lacks else ""
-    said = (card.how_often_right, card.caution, missing, card.source)
+    said = (card.how_often_right, card.caution, card.second_opinion, missing, card.source)
     name_source(fig, " ".join(filter(None, said)))
     return fig
 

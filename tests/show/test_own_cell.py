@@ -13,7 +13,7 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt  # noqa: E402
 
 from lspin import LSPINClassifier, classify, load_cells  # noqa: E402
-from lspin.explain import ask, known, known_cells  # noqa: E402
+from lspin.explain import SecondOpinion, ask, known, known_cells  # noqa: E402
 from lspin.features import (  # noqa: E402
     Recording,
     engineered,
@@ -22,7 +22,7 @@ from lspin.features import (  # noqa: E402
     write_template,
 )
 from lspin.model import cache  # noqa: E402
-from lspin.show import cards_table, plot_own_card
+from lspin.show import cards_table, own_cell, plot_own_card
 from lspin.show.explorer import drop_zone
 from lspin.show.own_cell import classify_file, own_row, write_cards
 
@@ -87,6 +87,49 @@ def test_an_inhibitory_answer_by_cre_line_comes_with_a_caution(card, new_cells, 
     assert doubtful.startswith(asked.caution("Sst+")) and "38 %" in doubtful
     said = " ".join(str(replace(card, caution=doubtful)).split())
     assert doubtful in said and doubtful not in " ".join(str(replace(card, caution="")).split())
+
+
+def test_an_inhibitory_answer_gets_a_second_opinion_by_rna(monkeypatch, twins, new_cells):
+    v1 = load_cells("v1-twin")
+    few = v1.select(v1.X.index[::16])
+    monkeypatch.setattr(known, "load_cells", lambda name, **_: {"v1-twin": few}[name])
+    monkeypatch.setattr(known, "known_cells", lambda verbose=0: twins)
+    inhibitory = load_cells("twin").y.ne("Glutamatergic").to_numpy()
+    asked_about = pd.concat([new_cells, load_cells("twin").X[inhibitory].iloc[:4]])
+    cards = classify(asked_about)
+    for card in cards:
+        assert (card.second == "") == (card.called == "Glutamatergic")
+    second = [card for card in cards if card.second]
+    assert second and second[0].second.source == few.banner()
+    assert "Glutamatergic" not in second[0].second.probability
+    card = second[0]
+    agrees = replace(card, second=replace_called(card, card.called))
+    other = replace(card, second=replace_called(card, "Nobody"))
+    assert "It agrees" in agrees.second_opinion and "It disagrees" in other.second_opinion
+    assert "Nobody (100%)" in " ".join(str(other).split())
+    table = cards_table(cards).set_index("cell")["second_opinion"]
+    assert table[card.name] == card.second_opinion
+
+
+def replace_called(card, name):
+    return SecondOpinion(name, pd.Series({name: 1.0}), "made up")
+
+
+def test_without_cells_to_ask_the_card_says_that_there_is_no_second_opinion(
+    monkeypatch, twins, measured
+):
+    def refuse(*_, **__):
+        raise OSError("no network")
+
+    monkeypatch.setattr(own_cell, "second_opinions", refuse)
+    card = classify(measured, known=twins)
+    asked = ask(own_row(measured), twins)
+    (kept,) = own_cell._with_second([replace(card, called="Sst+")], own_row(measured), asked, 0)
+    assert kept.second_opinion == "There is no second opinion: no network"
+    (same,) = own_cell._with_second(
+        [replace(card, called="Glutamatergic")], own_row(measured), asked, 0
+    )
+    assert same.second_opinion == ""
 
 
 def test_the_model_sees_only_what_was_measured(card, measured):
