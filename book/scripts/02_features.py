@@ -530,7 +530,7 @@ assert abs(change["width_ms"]) < abs(change["upstroke"])
 # %% [markdown]
 # ## What's next?
 #
-# With inputs in hand, {doc}`03_training` builds a network that chooses among them, cell by cell.
+# With inputs in hand, {doc}`05_training` builds a network that chooses among them, cell by cell.
 #
 # ## References
 #

@@ -24,16 +24,16 @@
 # - how good a model is that was trained on the one and is judged by the other;
 # - what doubtful labels do to its probabilities and its gates;
 # - whom the measurements believe where the labels differ;
-# - and whether the odd cells of {doc}`07_trust` were mislabelled.
+# - and whether the odd cells of {doc}`10_faithful` were mislabelled.
 #
 # ## Prerequisites
 #
 # | Concept | Importance | Where |
 # | --- | --- | --- |
 # | Cre lines, and donors that never straddle a split | Necessary | {doc}`01_fetching_cells` |
-# | Intervals, paired comparisons | Necessary | {doc}`04_baselines` |
-# | Odd cells | Helpful | {doc}`07_trust` |
-# | Calibration | Helpful | {doc}`04_baselines` |
+# | Intervals, paired comparisons | Necessary | {doc}`07_baselines` |
+# | Odd cells | Helpful | {doc}`10_faithful` |
+# | Calibration | Helpful | {doc}`07_baselines` |
 #
 # - **Time to learn**: 60 minutes
 
@@ -190,7 +190,7 @@ assert (better > 0).all()
 #
 # Who is ahead? Two judges, two models, the same folds. (The recorded rows with five gates are of gating
 # networks; gates closed one at a time, which came later, did better where both were scored,
-# {doc}`04_baselines`.)
+# {doc}`07_baselines`.)
 
 # %%
 from lspin.evaluate import ahead
@@ -309,7 +309,7 @@ print(f"With the other label the gates overlap {verdict} with another seed.")
 
 # %% [markdown]
 # Which measurements a single training picks is largely chance, because many of them say the same
-# ({doc}`07_trust`). Ask of every change in the gates whether it is larger than that of another seed
+# ({doc}`10_faithful`). Ask of every change in the gates whether it is larger than that of another seed
 # before you call it a finding. The gates that are open most often, per class and label:
 
 # %%
@@ -360,7 +360,7 @@ everyone[["rna", "cre"]].round(2)
 #
 # ## Were the odd cells mislabelled?
 #
-# {doc}`07_trust` ranked cells by how unlike their class their gates are and asked: *what might be wrong
+# {doc}`10_faithful` ranked cells by how unlike their class their gates are and asked: *what might be wrong
 # with this label?* Nobody could tell. Now somebody can. This list is from the model trained on Cre
 # lines; the RNA tells which labels were wrong.
 
@@ -466,7 +466,7 @@ for name, rows in (("all lines", train), ("without Gad2", train[~is_gad2[train]]
 # %% [markdown]
 # ## What's next?
 #
-# These cells were recorded by the same institute with the same stimuli. {doc}`09_other_labs` takes the
+# These cells were recorded by the same institute with the same stimuli. {doc}`08_other_labs` takes the
 # model to another laboratory, another temperature and another species.
 #
 # ## References

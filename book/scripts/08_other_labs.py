@@ -15,7 +15,7 @@
 # So far, test cells came from other animals but from the same rigs, the same protocol and the same
 # people. Here the model leaves home: to a later experiment of the same institute, to another
 # laboratory that records at body temperature, to the same laboratory at room temperature, and to
-# human cortex. In all of these the cells' own RNA says what they are ({doc}`08_cre_labels`).
+# human cortex. In all of these the cells' own RNA says what they are ({doc}`03_cre_labels`).
 #
 # - How could you tell *beforehand* that a table lies outside what the model knows?
 # - How far do the scores fall, and for which of several reasons?
@@ -27,8 +27,8 @@
 # | Concept | Importance | Where |
 # | --- | --- | --- |
 # | What the measurements mean | Necessary | {doc}`02_features` |
-# | Labels from RNA | Necessary | {doc}`08_cre_labels` |
-# | Intervals that draw donors | Helpful | {doc}`04_baselines` |
+# | Labels from RNA | Necessary | {doc}`03_cre_labels` |
+# | Intervals that draw donors | Helpful | {doc}`07_baselines` |
 # | What other labs measure in another way | Helpful | {doc}`feature_mapping` |
 #
 # - **Time to learn**: 75 minutes
@@ -472,7 +472,7 @@ pd.DataFrame(columns).round(2)
 # Partly. Where both models use a measurement, see in the last column how often it speaks for the class
 # in the same *direction*: that is what physiology would have us expect, and what may be carried across.
 # *Which* of several measurements a model leans on, and how much, differs; but it differs between two
-# trainings in one laboratory as well ({doc}`07_trust`), so do not read a finding about cortex into
+# trainings in one laboratory as well ({doc}`10_faithful`), so do not read a finding about cortex into
 # it.
 #
 # ## Human cells, and excitatory or inhibitory

@@ -349,7 +349,7 @@ print(f"temperature {pipeline[-1].temperature_:.2f}: below 1 sharpens the answer
 # This model uses all measurements. Now let gates close. The obvious way is to give each of the
 # networks its own price or number of gates, and to average their answers. An earlier version of this
 # book did so, and the scores were good. But the networks did not open the *same* few gates: where
-# each opened about five, all together opened more than twenty ({doc}`04_baselines` shows it). "Five
+# each opened about five, all together opened more than twenty ({doc}`07_baselines` shows it). "Five
 # measurements" was then true of every network and false of the answer.
 #
 # So there is one mask for a cell, whatever stands behind it: where a gate is closed, nothing in the
@@ -552,7 +552,7 @@ print(f"the twelve, all gates: {f1_score(seen, expected.argmax(dim=1), average='
 # mean in its place and so changes nothing; in other cells, even in cells much like this one, the same
 # measurement may matter. "Sufficient for this cell" and "relevant for cells such as this" are two things;
 # gating networks answer the second better. Nor have messages become impossible: no predictor has learned
-# to read masks, but somebody who sees which gates are open may still guess the class. {doc}`07_trust`
+# to read masks, but somebody who sees which gates are open may still guess the class. {doc}`10_faithful`
 # measures how well.
 #
 # This is what `LSPINClassifier(max_open=5)` does, and it opens five gates in every cell.
@@ -737,7 +737,7 @@ print("accuracy", interval((predicted == truth).sum(), len(truth)))
 # %% [markdown]
 # That is wide. It says how well one fold knows the score of *this* model. Two models on the same cells
 # are another matter: they find the same cells hard, so their difference is known better than
-# either score, and has to be looked at in pairs. {doc}`04_baselines` does that, on all folds, with
+# either score, and has to be looked at in pairs. {doc}`07_baselines` does that, on all folds, with
 # rivals.
 #
 # ## How the published number came about
@@ -828,7 +828,7 @@ print(
 
 # %% [markdown]
 # **The best of 6000.** Now the choice on the test cells. Suppose that all settings were *equally
-# good*, with the accuracy that LSPIN has in our recorded protocol ({doc}`04_baselines`). Each would
+# good*, with the accuracy that LSPIN has in our recorded protocol ({doc}`07_baselines`). Each would
 # still score a little higher or lower on 277 cells, and the best of many scores higher than any of
 # them deserves. How much depends on how alike the trials are: if they were copies of each other, the
 # best would be no better than the first.
@@ -978,7 +978,7 @@ for n_cells in (277, 4 * 277, 16 * 277):
 # %% [markdown]
 # ## What's next?
 #
-# Is LSPIN any better than a support vector machine? {doc}`04_baselines` compares them under one
+# Is LSPIN any better than a support vector machine? {doc}`07_baselines` compares them under one
 # protocol.
 #
 # ## References

@@ -11,7 +11,7 @@
 #
 # ## Overview
 #
-# {doc}`05_gates` ended with a list of reasons for every cell: the few gates through which all of its
+# {doc}`09_gates` ended with a list of reasons for every cell: the few gates through which all of its
 # answer went. Reasons that look good are easy to have; a model that is wrong has them, too. Here we
 # cross-examine them, and beside them those of *gating networks*, which LSPIN chose its gates by when it
 # was published:
@@ -29,7 +29,7 @@
 #
 # | Concept | Importance | Where |
 # | --- | --- | --- |
-# | Open gates, and the effect of closing one | Necessary | {doc}`05_gates` |
+# | Open gates, and the effect of closing one | Necessary | {doc}`09_gates` |
 # | Donors never straddle a split | Necessary | {doc}`01_fetching_cells` |
 # | What the measurements mean | Necessary | {doc}`02_features` |
 # | Bootstrap intervals | Helpful | |
@@ -63,7 +63,7 @@ print(cells.banner())
 # Nobody tells the model which group a sample is in, but it can be seen: $x_1$ to $x_4$ are around 1
 # in the first group and around -1 in the second. The right gates are two, and not the same for all.
 # Models are told that they are two, and nothing else: gating networks that learn which to open, and LSPIN,
-# which closes the gates of each sample one at a time ({doc}`03_training`).
+# which closes the gates of each sample one at a time ({doc}`05_training`).
 
 # %%
 import pandas as pd
@@ -274,7 +274,7 @@ plt.show()
 
 # %% [markdown]
 # Mind where the upper curves end: with all gates closed, each class is left with what the model says of
-# it when it is shown nothing ({doc}`05_gates`). Where that is much, there is less to take away.
+# it when it is shown nothing ({doc}`09_gates`). Where that is much, there is less to take away.
 #
 # Reasons are also to be had from outside, for any model: **SHAP** {cite}`lundberg2017` averages what
 # a measurement adds over many orders in which all of them could be given; **integrated gradients**
@@ -741,10 +741,10 @@ assert len(both) > 20 * 20 / len(odd)
 # %% [markdown]
 # ## What's next?
 #
-# Were the odd cells mislabelled? {doc}`08_cre_labels` asks the RNA of cells that have two labels.
+# Were the odd cells mislabelled? {doc}`03_cre_labels` asks the RNA of cells that have two labels.
 #
 # You have seen which reasons survive. Try to make them survive better: more open gates or global ones
-# ({doc}`03_training`), inputs in which every group is represented once ({doc}`02_features`), or
+# ({doc}`05_training`), inputs in which every group is represented once ({doc}`02_features`), or
 # another table of cells ({doc}`01_fetching_cells`).
 #
 # ## References

@@ -22,7 +22,7 @@
 # | Concept | Importance | Where |
 # | --- | --- | --- |
 # | Donors never straddle a split | Necessary | {doc}`01_fetching_cells` |
-# | LSPIN, open gates, `max_open` | Necessary | {doc}`03_training` |
+# | LSPIN, open gates, `max_open` | Necessary | {doc}`05_training` |
 # | Cross-validation | Necessary | [scikit-learn's guide](https://scikit-learn.org/stable/modules/cross_validation.html) |
 # | The rival models | Helpful | |
 #
@@ -126,7 +126,7 @@ print(f"mean {gap.mean():+.3f}, standard deviation over folds {gap.std(ddof=1):.
 #
 # So far every model had fixed settings, and somebody had to choose them. If they were chosen by the
 # scores above, the test cells would have been used for training, and the more one tries, the worse
-# it gets ({doc}`03_training` simulates it). In **nested** cross-validation the choice is part of the
+# it gets ({doc}`05_training` simulates it). In **nested** cross-validation the choice is part of the
 # training. For each of the five *outer* folds:
 #
 # 1. set its test donors aside;
@@ -211,7 +211,7 @@ with pd.option_context("display.max_colwidth", None):
 # runs it on real cells and records it with the checksums of the tables it used. What follows are
 # scores on real recordings, whatever source you run this chapter on. *LSPIN* is the model with nothing
 # set, the mean of twelve networks that see everything; for *LSPIN, 5 gates* the gates of each cell close
-# one at a time until five are left, and so on ({doc}`03_training`).
+# one at a time until five are left, and so on ({doc}`05_training`).
 
 # %%
 from lspin.studies import read_results, results_file
@@ -315,8 +315,8 @@ assert lost[few] < 0.01 < lost[network]
 #
 # - **Which gates close is decided by networks that saw the whole cell**, and had their answer. So five
 #   suffice to *say* what all of them say. Whoever measured only these five could not have known that it
-#   would be these ({doc}`03_training`), and which five they are can hint at the class by itself
-#   ({doc}`07_trust`). Gating networks read everything, too.
+#   would be these ({doc}`05_training`), and which five they are can hint at the class by itself
+#   ({doc}`10_faithful`). Gating networks read everything, too.
 # - **To pick the best dot afterwards** would be choosing on the test cells. Choosing inside the training
 #   cells is what `max_open="auto"` does.
 #
@@ -345,7 +345,7 @@ recall.round(3)
 # ## Do the probabilities mean what they say?
 #
 # A model that says 80 % should be right in 80 % of such cases {cite}`guo2017`. LSPIN's temperature
-# is there for it ({doc}`03_training`); most rivals come without one. In fairness: a temperature,
+# is there for it ({doc}`05_training`); most rivals come without one. In fairness: a temperature,
 # fitted on donors set aside, could be given to them, too.
 
 # %%
@@ -418,7 +418,7 @@ gains.round(3)
 #
 # The title's question once more, on both tables, for the model that uses everything and for the one that
 # uses few measurements. A recipe is found on some table, and may suit no other; so six follow that had no
-# part in it: mouse motor, human and mouse visual cortex with classes from RNA ({doc}`09_other_labs`), and
+# part in it: mouse motor, human and mouse visual cortex with classes from RNA ({doc}`08_other_labs`), and
 # three that come with scikit-learn.
 
 # %%
@@ -494,7 +494,7 @@ assert wrong.all(axis=1).sum() > expected
 # %% [markdown]
 # ## What's next?
 #
-# LSPIN's gates say which measurements it used for each cell. {doc}`05_gates` looks at them.
+# LSPIN's gates say which measurements it used for each cell. {doc}`09_gates` looks at them.
 #
 # ## References
 #

@@ -25,7 +25,7 @@
 # | --- | --- | --- |
 # | What the features mean, how a spike is measured | Necessary | {doc}`02_features` |
 # | Cells, classes, stimuli | Necessary | {doc}`01_fetching_cells` |
-# | Open gates, and the effect of closing one | Necessary | {doc}`05_gates` |
+# | Open gates, and the effect of closing one | Necessary | {doc}`09_gates` |
 # | Current clamp and voltage clamp | Helpful | {cite:t}`bean2007` |
 #
 # - **Time to learn**: 60 minutes
@@ -450,7 +450,7 @@ else:
 # ## What's next?
 #
 # You have gone from a file to an answer with reasons. Whether such reasons hold is the question of
-# {doc}`07_trust`; what the features mean, that of {doc}`02_features`.
+# {doc}`10_faithful`; what the features mean, that of {doc}`02_features`.
 #
 # ## References
 #
