@@ -17,16 +17,27 @@
 # from, and no look at the test cells. A small comparison runs while you read; the long one was
 # recorded.
 #
+# ## After this chapter you can
+#
+# - set up a comparison in which every model has the same inputs, folds and chances;
+# - explain nested cross-validation, and do it by hand for one fold;
+# - read the interval of a difference between two models;
+# - count what an answer used, and say what few gates cost;
+# - say why scores of different cohorts cannot be compared.
+#
 # ## Prerequisites
 #
 # | Concept | Importance | Where |
 # | --- | --- | --- |
 # | Donors never straddle a split | Necessary | {doc}`01_fetching_cells` |
-# | LSPIN, open gates, `max_open` | Necessary | {doc}`05_training` |
+# | LSPIN, open gates, `max_open` | Necessary | {doc}`05_training`, {doc}`06_how_many` |
 # | Cross-validation | Necessary | [scikit-learn's guide](https://scikit-learn.org/stable/modules/cross_validation.html) |
 # | The rival models | Helpful | |
 #
-# - **Time to learn**: 45 minutes
+# ## Time to learn
+#
+# - **Reading**: 30 minutes
+# - **Exercises**: 15 minutes
 
 # %% tags=["remove-cell"]
 # Installs what is missing, as on Colab; where everything is there it does nothing.
@@ -126,7 +137,7 @@ print(f"mean {gap.mean():+.3f}, standard deviation over folds {gap.std(ddof=1):.
 #
 # So far every model had fixed settings, and somebody had to choose them. If they were chosen by the
 # scores above, the test cells would have been used for training, and the more one tries, the worse
-# it gets ({doc}`05_training` simulates it). In **nested** cross-validation the choice is part of the
+# it gets ({doc}`published_number` simulates it). In **nested** cross-validation the choice is part of the
 # training. For each of the five *outer* folds:
 #
 # 1. set its test donors aside;
@@ -316,7 +327,7 @@ assert lost[few] < 0.01 < lost[network]
 # - **Which gates close is decided by networks that saw the whole cell**, and had their answer. So five
 #   suffice to *say* what all of them say. Whoever measured only these five could not have known that it
 #   would be these ({doc}`05_training`), and which five they are can hint at the class by itself
-#   ({doc}`10_faithful`). Gating networks read everything, too.
+#   ({doc}`11_useful`). Gating networks read everything, too.
 # - **To pick the best dot afterwards** would be choosing on the test cells. Choosing inside the training
 #   cells is what `max_open="auto"` does.
 #
@@ -345,7 +356,7 @@ recall.round(3)
 # ## Do the probabilities mean what they say?
 #
 # A model that says 80 % should be right in 80 % of such cases {cite}`guo2017`. LSPIN's temperature
-# is there for it ({doc}`05_training`); most rivals come without one. In fairness: a temperature,
+# is there for it ({doc}`06_how_many`); most rivals come without one. In fairness: a temperature,
 # fitted on donors set aside, could be given to them, too.
 
 # %%
@@ -494,7 +505,8 @@ assert wrong.all(axis=1).sum() > expected
 # %% [markdown]
 # ## What's next?
 #
-# LSPIN's gates say which measurements it used for each cell. {doc}`09_gates` looks at them.
+# All of these cells come from one institute. {doc}`08_other_labs` takes the model to another laboratory,
+# another temperature and another species.
 #
 # ## References
 #

@@ -17,6 +17,14 @@
 # and then for any cell you click. Then we ask what the answer is worth, because an explanation that
 # looks good and one that is right are two things.
 #
+# ## After this chapter you can
+#
+# - read the open gates of a cell and the effect of closing each;
+# - show that nothing but the open gates has a part in an answer;
+# - say how much of an answer is there before any measurement is seen;
+# - compare the gates of classes, and tell local from common ones;
+# - name three things that gates do not tell.
+#
 # ## Prerequisites
 #
 # | Concept | Importance | Where |
@@ -26,7 +34,10 @@
 # | Donors never straddle a split | Necessary | {doc}`01_fetching_cells` |
 # | Jaccard overlap of two sets | Helpful | explained below |
 #
-# - **Time to learn**: 30 minutes
+# ## Time to learn
+#
+# - **Reading**: 30 minutes
+# - **Exercises**: 10 minutes
 
 # %% tags=["remove-cell"]
 # Installs what is missing, as on Colab; where everything is there it does nothing.
@@ -234,7 +245,7 @@ plt.show()
 # There is a second thing that is there before any value is seen: *which* five gates are open. The
 # predictors were trained behind random masks, so they have not learned to make anything of it. But
 # the networks by which gates close have read all measurements, and a mask may tell a reader what they
-# think. {doc}`10_faithful` measures how much of the answer can be read off it.
+# think. {doc}`11_useful` measures how much of the answer can be read off it.
 #
 # ### Fewer gates for easy cells
 #
@@ -490,8 +501,8 @@ print(f"{repaired.sum()} of {len(repaired)} wrong answers become right when one 
 # ## What's next?
 #
 # You have gone from a table of recordings to the reasons for a single answer. {doc}`10_faithful`
-# cross-examines these reasons. Before that, {doc}`speed` shows how all of these models could be
-# trained while you waited, and how to train a thousand more.
+# cross-examines these reasons. (How all of these models could be trained while you waited, and how to
+# train a thousand more, is in {doc}`speed`.)
 #
 # ## References
 #

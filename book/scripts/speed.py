@@ -11,20 +11,30 @@
 #
 # ## Overview
 #
-# {doc}`05_training` drew a whole path while you watched: in every fold twelve networks that see
+# {doc}`06_how_many` drew a whole path while you watched: in every fold twelve networks that see
 # everything, twelve predictors that learn from them, and then the gates of every cell, closed one at a
 # time. The networks are small, and there are many; {cite:t}`yang2022lspin` train one. The time is in
 # the waste, and this chapter shows where. At the end, such a path runs on a cluster.
+#
+# ## After this chapter you can
+#
+# - say why many small networks are faster together than one after another;
+# - find out where the seconds of a fit go;
+# - explain why threads that wait for each other can be slower than one;
+# - run a path on a cluster, and go on where it stopped.
 #
 # ## Prerequisites
 #
 # | Concept | Importance | Where |
 # | --- | --- | --- |
-# | LSPIN, its training, the path | Necessary | {doc}`05_training` |
+# | LSPIN, its training, the path | Necessary | {doc}`05_training`, {doc}`06_how_many` |
 # | Matrix products | Necessary | |
 # | Processes and threads | Helpful | |
 #
-# - **Time to learn**: 20 minutes
+# ## Time to learn
+#
+# - **Reading**: 15 minutes
+# - **Exercises**: 10 minutes
 
 # %% tags=["remove-cell"]
 # Installs what is missing, as on Colab; where everything is there it does nothing.
@@ -306,7 +316,8 @@ print(f"{time.perf_counter() - start:.2f} s")
 # ## What's next?
 #
 # Fast models are worth the time that they leave you. {doc}`10_faithful` spends it: it trains its models
-# again and again, with other seeds and other donors, to see which of their reasons survive.
+# again and again, with other seeds and other donors, to see which of their reasons survive. And
+# {doc}`published_number` spends it on thirty splits.
 #
 # ## References
 #
