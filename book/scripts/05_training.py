@@ -446,7 +446,7 @@ print(f"the twelve, all gates: {f1_score(seen, expected.argmax(dim=1), average='
 # mean in its place and so changes nothing; in other cells, even in cells much like this one, the same
 # measurement may matter. "Sufficient for this cell" and "relevant for cells such as this" are two things;
 # gating networks answer the second better. Nor have messages become impossible: no predictor has learned
-# to read masks, but somebody who sees which gates are open may still guess the class. {doc}`10_faithful`
+# to read masks, but somebody who sees which gates are open may still guess the class. {doc}`11_useful`
 # measures how well.
 #
 # This is what `LSPINClassifier(max_open=5)` does, and it opens five gates in every cell.

@@ -38,7 +38,7 @@
 #
 # ## Time to learn
 #
-# - **Reading**: 40 minutes
+# - **Reading**: 35 minutes
 # - **Exercises**: 15 minutes
 
 # %% tags=["remove-cell"]
