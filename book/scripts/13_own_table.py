@@ -246,8 +246,7 @@ except ValueError as error:
 # ```
 
 # %% tags=["hide-cell"]
-from sklearn.model_selection import GroupKFold, KFold, cross_val_score
-from sklearn.neighbors import KNeighborsClassifier
+from sklearn.model_selection import KFold, cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.svm import SVC
 
@@ -271,6 +270,9 @@ assert 0.4 < score < 0.6
 # ```
 
 # %% tags=["hide-cell"]
+from sklearn.model_selection import GroupKFold
+from sklearn.neighbors import KNeighborsClassifier
+
 noise = 1 + 0.01 * rng.standard_normal(table.X.shape)
 twice = pd.concat([table.X, table.X * noise], ignore_index=True)
 patients, labels = np.tile(np.arange(len(table.X)), 2), np.tile(drawn, 2)
