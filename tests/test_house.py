@@ -299,6 +299,55 @@ def test_every_page_is_there_once():
     assert notebooks_there == {page for page in pages if (ROOT / f"{page}.ipynb").exists()}
 
 
+FRAME = [
+    *("Overview", "After this chapter you can", "Prerequisites", "Time to learn"),
+    *("Take-away", "Exercises", "What's next?", "References"),
+]
+
+
+def path_of_chapters():
+    """Name the notebooks of the numbered parts in the order of the table of contents."""
+    toc = yaml.safe_load((ROOT / "_toc.yml").read_text())
+    parts = [part for part in toc["parts"] if part.get("numbered")]
+    return [Path(page["file"]).name for part in parts for page in part["chapters"]]
+
+
+def written(name):
+    """Return the text of a chapter."""
+    cells = jupytext.read(ROOT / "book" / "scripts" / f"{name}.py").cells
+    return "\n\n".join(cell.source for cell in cells if cell.cell_type == "markdown")
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "book/scripts").glob("*.py")), ids=lambda p: p.stem)
+def test_every_chapter_keeps_the_frame(path):
+    text = written(path.stem)
+    assert re.match(r"# [^\n]+\?\n", text), "the title is no question"
+    heads = re.findall(r"(?m)^## (.+)$", text)
+    assert [head for head in heads if head in FRAME] == FRAME
+    assert heads[:4] == FRAME[:4] and heads[-4:] == FRAME[4:]
+    parts = dict(re.findall(r"(?ms)^## ([^\n]+)\n(.*?)(?=^## |\Z)", text))
+    assert len(parts["Overview"].strip().split("\n\n")) == 1, "the overview is one paragraph"
+    assert 3 <= len(re.findall(r"(?m)^- ", parts["After this chapter you can"])) <= 5
+    reading, exercises = re.findall(r"\*\*: (\d+) minutes", parts["Time to learn"])
+    assert len(re.findall(r"(?m)^\*\*\d\.\*\* ", parts["Exercises"])) >= 1
+    one_exercise = int(exercises) / len(re.findall(r"(?m)^\*\*\d\.\*\* ", parts["Exercises"]))
+    assert int(reading) + one_exercise <= 45
+    assert parts["Exercises"].count("{dropdown} Solution") >= 1
+
+
+def test_chapters_have_their_numbers_and_lead_on():
+    path = path_of_chapters()
+    assert [int(name[:2]) for name in path] == list(range(1, len(path) + 1))
+    for name, following in zip(path, path[1:], strict=False):
+        (after,) = re.findall(r"(?s)## What's next\?(.*?)## References", written(name))
+        assert re.findall(r"\{doc\}`(\w+)`", after)[0] == following, name
+
+
+def test_texts_point_to_chapters_by_name():
+    for page in sorted((ROOT / "book").glob("*.md")) + sorted((ROOT / "book/scripts").glob("*.py")):
+        assert not re.findall(r"(?i)\bchapters? \d", page.read_text()), page.name
+
+
 def test_every_chapter_first_installs_what_it_lacks():
     first = set()
     imported = set()

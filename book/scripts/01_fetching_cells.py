@@ -17,6 +17,13 @@
 # drops a cell. Two of them will decide how far later results can be trusted: **who is in the
 # cohort**, and **which animal a cell came from**.
 #
+# ## After this chapter you can
+#
+# - load the table, and say of each result which source it came from;
+# - say how a cell gets its class from a Cre line;
+# - follow every rule that keeps or drops a cell, and compare cohorts;
+# - say why cells of one donor must never straddle a split.
+#
 # ## Prerequisites
 #
 # | Concept | Importance | Where |
@@ -25,7 +32,10 @@
 # | Neurons and action potentials | Helpful | any textbook of neuroscience |
 # | Training and test sets | Helpful | [scikit-learn's guide](https://scikit-learn.org/stable/modules/cross_validation.html) |
 #
-# - **Time to learn**: 20 minutes
+# ## Time to learn
+#
+# - **Reading**: 20 minutes
+# - **Exercises**: 10 minutes
 
 # %% tags=["remove-cell"]
 # Installs what is missing, as on Colab; where everything is there it does nothing.
@@ -295,7 +305,7 @@ medians.round(2)
 # fast-spiking cell. Glutamatergic cells are at the other end. The remaining three classes overlap,
 # and telling them apart will take more than two features.
 #
-# ## Summary
+# ## Take-away
 #
 # - A patch-clamp recording becomes a few dozen features; the label is read off the Cre line of the
 #   mouse, not off the cell.

@@ -17,6 +17,14 @@
 # count from the start of a recording) and which missing values mean something, and build the
 # **model inputs** that every later chapter uses.
 #
+# ## After this chapter you can
+#
+# - measure width, slopes and threshold of an action potential by hand;
+# - look up what a feature means, its unit and its stimulus;
+# - turn times that count from the start of a recording into intervals;
+# - tell a missing value that says something from one that does not;
+# - build the model inputs, learned from training cells only.
+#
 # ## Prerequisites
 #
 # | Concept | Importance | Where |
@@ -26,7 +34,10 @@
 # | Pipelines in scikit-learn | Helpful | [scikit-learn's guide](https://scikit-learn.org/stable/modules/compose.html) |
 # | Ion channels | Helpful | {cite:t}`bean2007` |
 #
-# - **Time to learn**: 40 minutes
+# ## Time to learn
+#
+# - **Reading**: 30 minutes
+# - **Exercises**: 10 minutes
 
 # %% tags=["remove-cell"]
 # Installs what is missing, as on Colab; where everything is there it does nothing.
@@ -469,14 +480,14 @@ print(f"logistic regression: {gain['logistic regression']:+.1f} points")
 assert gain["RBF-SVM"] > 0.3
 
 # %% [markdown]
-# How much it pays depends on the model, and a part of it comes from the logarithms. A linear model
+# How much it pays depends on the model. A linear model
 # can take the difference of two times itself, since a difference is a weighted sum. A kernel that
 # compares cells by their distance cannot, and the time of the stimulus only adds to that distance.
 # For us there is a second reason, and it weighs more: a gate that opens on "time from peak to
 # trough" is an explanation, one that opens on "time of the trough since the recording began" is
 # not.
 #
-# ## Summary
+# ## Take-away
 #
 # - Width, slopes and threshold come from the trace by short, explicit rules; filtering is one of
 #   them.
@@ -515,9 +526,8 @@ assert above[known].median() < measured["width_ms"].median()
 # Which measurements survive?
 #
 # ```{dropdown} Solution
-# The width hardly changes, since it is interpolated between samples. The slopes change more: fewer
-# samples may miss the fastest moment, and a filter at 10 kHz does not work as well so close to
-# 12.5 kHz, the highest frequency that 25 kHz can hold. A table mixed from recordings at different
+# The width hardly changes, since it is interpolated between samples. The slopes change more: a filter
+# at 10 kHz does not work as well so close to 12.5 kHz, the highest frequency that 25 kHz can hold. A table mixed from recordings at different
 # rates carries the rate in its slopes.
 # ```
 
@@ -530,7 +540,7 @@ assert abs(change["width_ms"]) < abs(change["upstroke"])
 # %% [markdown]
 # ## What's next?
 #
-# With inputs in hand, {doc}`03_training` builds a network that chooses among them, cell by cell.
+# Inputs are in hand. But what of the labels? {doc}`03_cre_labels` holds them against the cells' own RNA.
 #
 # ## References
 #

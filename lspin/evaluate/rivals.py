@@ -288,7 +288,7 @@ def _of_scikit_learn(random_state: int | None) -> dict[str, Contender]:
             "linear, few weights (L1 penalty), one class against the rest",
         ),
         "RBF-SVM": Contender(
-            # C and gamma as in the first measurements of this project (book/04_baselines). The
+            # C and gamma as in the first measurements of this project (book/07_baselines). The
             # probabilities come from five further fits inside (Platt scaling).
             CalibratedClassifierCV(SVC(C=3.0, gamma=0.01), ensemble=False),
             tuple(

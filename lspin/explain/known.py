@@ -1,7 +1,7 @@
 """The cells that one's own cell is compared with, and a model of just what was measured in it.
 
 Which cells to learn from was measured on those of another laboratory, :mod:`lspin.data.scala2021`;
-``benchmarks/known_cells.py`` does it again, and the chapter "Bring your own cell" has the outcome.
+``benchmarks/known_cells.py`` does it again, and the chapter on a cell of one's own has the outcome.
 The Allen cells, labelled by Cre line, get a macro F1 of 0.62 at 25 °C and 0.92 at 34 °C; with cells
 labelled by their own RNA added it is 0.61 and 0.77, because 37 % of the excitatory cells are right
 at 34 °C and not 93 %. The price: of the inhibitory cells 65 % are right at 25 °C and 84 % at 34 °C,

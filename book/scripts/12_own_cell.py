@@ -7,11 +7,9 @@
 # ---
 
 # %% [markdown]
-# # Bring your own cell
+# # Which kind of neuron did I record?
 #
 # ## Overview
-#
-# *I patched this cell. Which type is it, which measurements say so, and how sure may I be?*
 #
 # So far each cell was a row of a table that others had measured. Here we start one step earlier,
 # where a physiologist starts: with the file of a recording. We open it, look at its sweeps, find
@@ -19,16 +17,27 @@
 # for granted. Then we ask a model, read its reasons, and doubt them. At the end there is a form for
 # a cell of your own.
 #
+# ## After this chapter you can
+#
+# - open a recording, and say what was injected;
+# - check by eye what was counted as a spike;
+# - measure the features, and say which are missing and why;
+# - read the card of a cell: answer, reasons, and what speaks against it;
+# - name what makes two laboratories' numbers differ.
+#
 # ## Prerequisites
 #
 # | Concept | Importance | Where |
 # | --- | --- | --- |
 # | What the features mean, how a spike is measured | Necessary | {doc}`02_features` |
 # | Cells, classes, stimuli | Necessary | {doc}`01_fetching_cells` |
-# | Open gates, and the effect of closing one | Necessary | {doc}`05_gates` |
+# | Open gates, and the effect of closing one | Necessary | {doc}`09_gates` |
 # | Current clamp and voltage clamp | Helpful | {cite:t}`bean2007` |
 #
-# - **Time to learn**: 60 minutes
+# ## Time to learn
+#
+# - **Reading**: 35 minutes
+# - **Exercises**: 15 minutes
 
 # %% tags=["remove-cell"]
 # Installs what is missing, as on Colab; where everything is there it does nothing.
@@ -449,8 +458,8 @@ else:
 # %% [markdown]
 # ## What's next?
 #
-# You have gone from a file to an answer with reasons. Whether such reasons hold is the question of
-# {doc}`07_trust`; what the features mean, that of {doc}`02_features`.
+# You have gone from a file to an answer with reasons. And if your table is not of neurons, or has labels
+# of its own? {doc}`13_own_table` trains a model on it.
 #
 # ## References
 #

@@ -11,20 +11,30 @@
 #
 # ## Overview
 #
-# {doc}`03_training` drew a whole path while you watched: in every fold twelve networks that see
+# {doc}`06_how_many` drew a whole path while you watched: in every fold twelve networks that see
 # everything, twelve predictors that learn from them, and then the gates of every cell, closed one at a
 # time. The networks are small, and there are many; {cite:t}`yang2022lspin` train one. The time is in
 # the waste, and this chapter shows where. At the end, such a path runs on a cluster.
+#
+# ## After this chapter you can
+#
+# - say why many small networks are faster together than one after another;
+# - find out where the seconds of a fit go;
+# - explain why threads that wait for each other can be slower than one;
+# - run a path on a cluster, and go on where it stopped.
 #
 # ## Prerequisites
 #
 # | Concept | Importance | Where |
 # | --- | --- | --- |
-# | LSPIN, its training, the path | Necessary | {doc}`03_training` |
+# | LSPIN, its training, the path | Necessary | {doc}`05_training`, {doc}`06_how_many` |
 # | Matrix products | Necessary | |
 # | Processes and threads | Helpful | |
 #
-# - **Time to learn**: 20 minutes
+# ## Time to learn
+#
+# - **Reading**: 15 minutes
+# - **Exercises**: 10 minutes
 
 # %% tags=["remove-cell"]
 # Installs what is missing, as on Colab; where everything is there it does nothing.
@@ -91,7 +101,7 @@ packs.rename_axis("networks in the pack").to_frame().round(3)
 # With nothing set, a fit is these twelve networks. With `max_open=5` there is more to do: the twelve
 # answer for all cells and for 30,000 mixtures of cells (*the lesson*), twelve predictors are trained
 # behind random masks on what they said, and at the end the gates of each cell are closed
-# ({doc}`03_training`). These predictors are two packs of six, too.
+# ({doc}`05_training`). These predictors are two packs of six, too.
 
 # %%
 from lspin.model import (
@@ -201,7 +211,7 @@ pd.DataFrame(
 # for it by asking the model many times. Gating networks (`gating="local"`) have the gates of all cells
 # ready, as a part of the prediction. Gates that close in turn lie between: they ask many times, too, but
 # small predictors that were made to be asked (the seconds are in the second table of this chapter).
-# Whether any of these are *good* reasons is another question, see {doc}`07_trust`. KernelSHAP
+# Whether any of these are *good* reasons is another question, see {doc}`10_faithful`. KernelSHAP
 # {cite}`lundberg2017` and the plain loop were measured on a few cells and networks and scaled up;
 # TreeSHAP {cite}`lundberg2020` explains gradient boosting and not LSPIN.
 #
@@ -305,8 +315,9 @@ print(f"{time.perf_counter() - start:.2f} s")
 # %% [markdown]
 # ## What's next?
 #
-# Fast models are worth the time that they leave you. {doc}`07_trust` spends it: it trains its models
-# again and again, with other seeds and other donors, to see which of their reasons survive.
+# Fast models are worth the time that they leave you. {doc}`10_faithful` spends it: it trains its models
+# again and again, with other seeds and other donors, to see which of their reasons survive. And
+# {doc}`published_number` spends it on thirty splits.
 #
 # ## References
 #

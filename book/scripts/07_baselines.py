@@ -17,16 +17,27 @@
 # from, and no look at the test cells. A small comparison runs while you read; the long one was
 # recorded.
 #
+# ## After this chapter you can
+#
+# - set up a comparison in which every model has the same inputs, folds and chances;
+# - explain nested cross-validation, and do it by hand for one fold;
+# - read the interval of a difference between two models;
+# - count what an answer used, and say what few gates cost;
+# - say why scores of different cohorts cannot be compared.
+#
 # ## Prerequisites
 #
 # | Concept | Importance | Where |
 # | --- | --- | --- |
 # | Donors never straddle a split | Necessary | {doc}`01_fetching_cells` |
-# | LSPIN, open gates, `max_open` | Necessary | {doc}`03_training` |
+# | LSPIN, open gates, `max_open` | Necessary | {doc}`05_training`, {doc}`06_how_many` |
 # | Cross-validation | Necessary | [scikit-learn's guide](https://scikit-learn.org/stable/modules/cross_validation.html) |
 # | The rival models | Helpful | |
 #
-# - **Time to learn**: 45 minutes
+# ## Time to learn
+#
+# - **Reading**: 30 minutes
+# - **Exercises**: 15 minutes
 
 # %% tags=["remove-cell"]
 # Installs what is missing, as on Colab; where everything is there it does nothing.
@@ -126,7 +137,7 @@ print(f"mean {gap.mean():+.3f}, standard deviation over folds {gap.std(ddof=1):.
 #
 # So far every model had fixed settings, and somebody had to choose them. If they were chosen by the
 # scores above, the test cells would have been used for training, and the more one tries, the worse
-# it gets ({doc}`03_training` simulates it). In **nested** cross-validation the choice is part of the
+# it gets ({doc}`published_number` simulates it). In **nested** cross-validation the choice is part of the
 # training. For each of the five *outer* folds:
 #
 # 1. set its test donors aside;
@@ -211,7 +222,7 @@ with pd.option_context("display.max_colwidth", None):
 # runs it on real cells and records it with the checksums of the tables it used. What follows are
 # scores on real recordings, whatever source you run this chapter on. *LSPIN* is the model with nothing
 # set, the mean of twelve networks that see everything; for *LSPIN, 5 gates* the gates of each cell close
-# one at a time until five are left, and so on ({doc}`03_training`).
+# one at a time until five are left, and so on ({doc}`05_training`).
 
 # %%
 from lspin.studies import read_results, results_file
@@ -315,8 +326,8 @@ assert lost[few] < 0.01 < lost[network]
 #
 # - **Which gates close is decided by networks that saw the whole cell**, and had their answer. So five
 #   suffice to *say* what all of them say. Whoever measured only these five could not have known that it
-#   would be these ({doc}`03_training`), and which five they are can hint at the class by itself
-#   ({doc}`07_trust`). Gating networks read everything, too.
+#   would be these ({doc}`05_training`), and which five they are can hint at the class by itself
+#   ({doc}`11_useful`). Gating networks read everything, too.
 # - **To pick the best dot afterwards** would be choosing on the test cells. Choosing inside the training
 #   cells is what `max_open="auto"` does.
 #
@@ -345,7 +356,7 @@ recall.round(3)
 # ## Do the probabilities mean what they say?
 #
 # A model that says 80 % should be right in 80 % of such cases {cite}`guo2017`. LSPIN's temperature
-# is there for it ({doc}`03_training`); most rivals come without one. In fairness: a temperature,
+# is there for it ({doc}`06_how_many`); most rivals come without one. In fairness: a temperature,
 # fitted on donors set aside, could be given to them, too.
 
 # %%
@@ -418,7 +429,7 @@ gains.round(3)
 #
 # The title's question once more, on both tables, for the model that uses everything and for the one that
 # uses few measurements. A recipe is found on some table, and may suit no other; so six follow that had no
-# part in it: mouse motor, human and mouse visual cortex with classes from RNA ({doc}`09_other_labs`), and
+# part in it: mouse motor, human and mouse visual cortex with classes from RNA ({doc}`08_other_labs`), and
 # three that come with scikit-learn.
 
 # %%
@@ -494,7 +505,8 @@ assert wrong.all(axis=1).sum() > expected
 # %% [markdown]
 # ## What's next?
 #
-# LSPIN's gates say which measurements it used for each cell. {doc}`05_gates` looks at them.
+# All of these cells come from one institute. {doc}`08_other_labs` takes the model to another laboratory,
+# another temperature and another species.
 #
 # ## References
 #

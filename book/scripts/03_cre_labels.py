@@ -11,31 +11,34 @@
 #
 # ## Overview
 #
-# So far the class of a cell was that of its Cre line, and every chapter warned that a Cre line is a
-# doubtful label. How doubtful? And what does a model learn from doubtful labels: the cells, or the
-# doubts?
+# So far the class of a cell was that of its Cre line, with a warning that a Cre line is a doubtful
+# label. How doubtful? And what does a model learn from doubtful labels: the cells, or the doubts? There
+# are neurons of which more is known. In **Patch-seq**, the content of the cell is sucked into the pipette
+# after the recording and its RNA is read: which genes it uses says what type it is, whatever the Cre line
+# says {cite}`gouwens2020`. Thousands of neurons of mouse visual cortex were recorded in this way, with the
+# stimuli and the features of our table, so each has *two labels* to hold against each other.
 #
-# There are neurons of which more is known. In **Patch-seq**, the content of the cell is sucked into the
-# pipette after the recording and its RNA is read: which genes it uses says what type it is, whatever the
-# Cre line says {cite}`gouwens2020`. Thousands of neurons of mouse visual cortex were recorded in this
-# way, with the stimuli and the features of our table. Each has *two labels*, and we can ask
+# ## After this chapter you can
 #
-# - how often they agree, line by line;
-# - how good a model is that was trained on the one and is judged by the other;
-# - what doubtful labels do to its probabilities and its gates;
-# - whom the measurements believe where the labels differ;
-# - and whether the odd cells of {doc}`07_trust` were mislabelled.
+# - say how often Cre line and RNA agree, and for which lines not to trust the Cre line;
+# - explain how a model can be better than the labels it learned from;
+# - tell which mistakes of a label are outvoted and which are learned;
+# - say what doubtful labels do to the probabilities of a model;
+# - find cells that are probably mislabelled.
 #
 # ## Prerequisites
 #
 # | Concept | Importance | Where |
 # | --- | --- | --- |
 # | Cre lines, and donors that never straddle a split | Necessary | {doc}`01_fetching_cells` |
-# | Intervals, paired comparisons | Necessary | {doc}`04_baselines` |
-# | Odd cells | Helpful | {doc}`07_trust` |
-# | Calibration | Helpful | {doc}`04_baselines` |
+# | Model inputs | Necessary | {doc}`02_features` |
+# | Training and test sets, cross-validation | Necessary | [scikit-learn's guide](https://scikit-learn.org/stable/modules/cross_validation.html) |
+# | Confidence intervals | Necessary | any introduction to statistics |
 #
-# - **Time to learn**: 60 minutes
+# ## Time to learn
+#
+# - **Reading**: 35 minutes
+# - **Exercises**: 10 minutes
 
 # %% tags=["remove-cell"]
 # Installs what is missing, as on Colab; where everything is there it does nothing.
@@ -78,6 +81,16 @@ print(recorded_on)
 print(about["protocol"])
 
 # %% [markdown]
+# **The models**, in a sentence each. You need not know them to follow; later chapters take them apart.
+#
+# - A *support vector machine* (RBF-SVM) compares a new cell with the training cells that lie near it.
+# - *LSPIN* is the model of this book: the mean of twelve neural networks that see all measurements
+#   ({doc}`04_one_gate` to {doc}`06_how_many`).
+# - *LSPIN, 5 gates* answers with five measurements only, others in each cell. A measurement that it does
+#   not use is said to be behind a closed *gate*.
+#
+# {doc}`07_baselines` compares such models under one protocol.
+#
 # ## How often do they agree?
 #
 # Rows are what the Cre line says, columns what the RNA says.
@@ -185,12 +198,12 @@ assert (better > 0).all()
 # So **the model is better than its labels**. About a fifth of the labels are wrong, and yet most of
 # what it says is right, because the wrong labels do not agree with each other: a Sst cell labelled as
 # Htr3a+|Vip- lies among many Sst cells that are labelled correctly, and a model that is not flexible
-# enough to learn every cell by heart goes with the many. It also means that *the scores of the last
-# chapters were too low*, for all models, by about the share of wrong labels.
+# enough to learn every cell by heart goes with the many. It also means that *scores against Cre lines,
+# those of the later chapters included, are too low* for all models, by about the share of wrong labels.
 #
 # Who is ahead? Two judges, two models, the same folds. (The recorded rows with five gates are of gating
 # networks; gates closed one at a time, which came later, did better where both were scored,
-# {doc}`04_baselines`.)
+# {doc}`07_baselines`.)
 
 # %%
 from lspin.evaluate import ahead
@@ -309,7 +322,7 @@ print(f"With the other label the gates overlap {verdict} with another seed.")
 
 # %% [markdown]
 # Which measurements a single training picks is largely chance, because many of them say the same
-# ({doc}`07_trust`). Ask of every change in the gates whether it is larger than that of another seed
+# ({doc}`10_faithful` measures it). Ask of every change in the gates whether it is larger than that of another seed
 # before you call it a finding. The gates that are open most often, per class and label:
 
 # %%
@@ -360,9 +373,11 @@ everyone[["rna", "cre"]].round(2)
 #
 # ## Were the odd cells mislabelled?
 #
-# {doc}`07_trust` ranked cells by how unlike their class their gates are and asked: *what might be wrong
-# with this label?* Nobody could tell. Now somebody can. This list is from the model trained on Cre
-# lines; the RNA tells which labels were wrong.
+# If the five measurements that answer for a cell are those of another class, perhaps its label is wrong.
+# `odd_cells` ranks held-out cells by how unlike their class their gates are: the 25 training cells with
+# the most similar gates are looked up, and a cell is odd if hardly any of them has its label.
+# ({doc}`11_useful` does so on cells with one label, where nobody can tell whether the list is right.)
+# This list is from the model trained on Cre lines; the RNA tells which labels were wrong.
 
 # %%
 from lspin.explain import odd_cells
@@ -375,7 +390,7 @@ for k in (10, 50, 100):
     print(f"among the {k} oddest: {is_wrong.head(k).mean():.0%}")
 
 # %% [markdown]
-# The same of all five folds, with the yardstick that chapter 7 asked for: a list sorted by the plain
+# The same of all five folds, beside a yardstick: a list sorted by the plain
 # probability that the model gives to the label, which needs no gates.
 
 # %% mystnb={"image": {"alt": "Share of wrong labels among the 10, 50 and 100 cells at the top of each list, with intervals: lists by low probability of the label from LSPIN, LSPIN with five gates and a support vector machine are near nine in ten, the list by gates is lower, about three in four; a dotted line marks chance, below a fifth."}}
@@ -466,8 +481,8 @@ for name, rows in (("all lines", train), ("without Gad2", train[~is_gad2[train]]
 # %% [markdown]
 # ## What's next?
 #
-# These cells were recorded by the same institute with the same stimuli. {doc}`09_other_labs` takes the
-# model to another laboratory, another temperature and another species.
+# Cells, measurements and labels are known now, and what they are worth. {doc}`04_one_gate` begins with the
+# model: a gate that lets one measurement of a cell through, or does not.
 #
 # ## References
 #

@@ -7,7 +7,7 @@
 # ---
 
 # %% [markdown]
-# # Another lab, another species
+# # Does it work in another lab, and in another species?
 #
 # ## Overview
 #
@@ -15,23 +15,31 @@
 # So far, test cells came from other animals but from the same rigs, the same protocol and the same
 # people. Here the model leaves home: to a later experiment of the same institute, to another
 # laboratory that records at body temperature, to the same laboratory at room temperature, and to
-# human cortex. In all of these the cells' own RNA says what they are ({doc}`08_cre_labels`).
+# human cortex. In all of these the cells' own RNA says what they are ({doc}`03_cre_labels`). We look how
+# one could tell *beforehand* that a table lies outside, how far the scores fall and why, and what helps if
+# nobody has labels of the new laboratory.
 #
-# - How could you tell *beforehand* that a table lies outside what the model knows?
-# - How far do the scores fall, and for which of several reasons?
-# - What helps, if nobody has labels of the new laboratory? And what looks as if it should, and does not?
-# - Is a class recognised by the same measurements everywhere?
+# ## After this chapter you can
+#
+# - tell without labels that a table lies outside what a model knows;
+# - take the reasons for a falling score apart: label, measurements, laboratory, temperature;
+# - name what each way of adapting takes for granted, and when it does harm;
+# - choose a way of adapting without the labels of the new laboratory;
+# - say whether a class is recognised by the same measurements everywhere.
 #
 # ## Prerequisites
 #
 # | Concept | Importance | Where |
 # | --- | --- | --- |
 # | What the measurements mean | Necessary | {doc}`02_features` |
-# | Labels from RNA | Necessary | {doc}`08_cre_labels` |
-# | Intervals that draw donors | Helpful | {doc}`04_baselines` |
+# | Labels from RNA | Necessary | {doc}`03_cre_labels` |
+# | LSPIN, and the intervals of scores | Necessary | {doc}`07_baselines` |
 # | What other labs measure in another way | Helpful | {doc}`feature_mapping` |
 #
-# - **Time to learn**: 75 minutes
+# ## Time to learn
+#
+# - **Reading**: 35 minutes
+# - **Exercises**: 15 minutes
 
 # %% tags=["remove-cell"]
 # Installs what is missing, as on Colab; where everything is there it does nothing.
@@ -472,7 +480,7 @@ pd.DataFrame(columns).round(2)
 # Partly. Where both models use a measurement, see in the last column how often it speaks for the class
 # in the same *direction*: that is what physiology would have us expect, and what may be carried across.
 # *Which* of several measurements a model leans on, and how much, differs; but it differs between two
-# trainings in one laboratory as well ({doc}`07_trust`), so do not read a finding about cortex into
+# trainings in one laboratory as well ({doc}`10_faithful`), so do not read a finding about cortex into
 # it.
 #
 # ## Human cells, and excitatory or inhibitory
@@ -559,8 +567,11 @@ for what, keep in (("all cells", rest | True), ("without Sst+", rest)):
 # %% [markdown]
 # ## What's next?
 #
-# To try it on your own table, make a record of it with `lspin.data.own_cells`, look at `shift`, and only
-# then ask a model. {doc}`api_evaluate` lists what was used here.
+# You know how often the answers are right, at home and away. {doc}`09_gates` asks for the reasons: which
+# measurements made the model call *this* cell Pvalb+?
+#
+# (To try the ways of this chapter on your own table, make a record of it with `lspin.data.own_cells`, look
+# at `shift`, and only then ask a model. {doc}`api_evaluate` lists what was used here.)
 #
 # ## References
 #

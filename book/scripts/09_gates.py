@@ -17,16 +17,27 @@
 # and then for any cell you click. Then we ask what the answer is worth, because an explanation that
 # looks good and one that is right are two things.
 #
+# ## After this chapter you can
+#
+# - read the open gates of a cell and the effect of closing each;
+# - show that nothing but the open gates has a part in an answer;
+# - say how much of an answer is there before any measurement is seen;
+# - compare the gates of classes, and tell local from common ones;
+# - name three things that gates do not tell.
+#
 # ## Prerequisites
 #
 # | Concept | Importance | Where |
 # | --- | --- | --- |
-# | Gates, and why some stay closed | Necessary | {doc}`03_training` |
+# | Gates, and why some stay closed | Necessary | {doc}`05_training` |
 # | What the measurements mean | Necessary | {doc}`02_features` |
 # | Donors never straddle a split | Necessary | {doc}`01_fetching_cells` |
 # | Jaccard overlap of two sets | Helpful | explained below |
 #
-# - **Time to learn**: 30 minutes
+# ## Time to learn
+#
+# - **Reading**: 30 minutes
+# - **Exercises**: 10 minutes
 
 # %% tags=["remove-cell"]
 # Installs what is missing, as on Colab; where everything is there it does nothing.
@@ -51,7 +62,7 @@ print(cells.banner())
 #
 # A network can memorise the cells it was trained on, and for a memorised cell any gate will do. So
 # the cells that we explain come from donors that the model has never met. The model leaves five gates
-# of each cell open (`max_open=5`, see {doc}`03_training`): a short answer is easier to explain than a
+# of each cell open (`max_open=5`, see {doc}`05_training`): a short answer is easier to explain than a
 # long one.
 
 # %% tags=["remove-stderr"]
@@ -234,7 +245,7 @@ plt.show()
 # There is a second thing that is there before any value is seen: *which* five gates are open. The
 # predictors were trained behind random masks, so they have not learned to make anything of it. But
 # the networks by which gates close have read all measurements, and a mask may tell a reader what they
-# think. {doc}`07_trust` measures how much of the answer can be read off it.
+# think. {doc}`11_useful` measures how much of the answer can be read off it.
 #
 # ### Fewer gates for easy cells
 #
@@ -427,7 +438,7 @@ plt.show()
 #
 # Then compare the first bar with the second. If it were no longer, then what is compared would tell
 # about the *class* and not about the cell. It is far longer: the gates were closed for this cell, by its
-# own values. {doc}`07_trust` asks the same with more care, and counts measurements that say the same
+# own values. {doc}`10_faithful` asks the same with more care, and counts measurements that say the same
 # as one.
 #
 # How many gates are local at all?
@@ -489,9 +500,9 @@ print(f"{repaired.sum()} of {len(repaired)} wrong answers become right when one 
 # %% [markdown]
 # ## What's next?
 #
-# You have gone from a table of recordings to the reasons for a single answer. {doc}`07_trust`
-# cross-examines these reasons. Before that, {doc}`06_speed` shows how all of these models could be
-# trained while you waited, and how to train a thousand more.
+# You have gone from a table of recordings to the reasons for a single answer. {doc}`10_faithful`
+# cross-examines these reasons. (How all of these models could be trained while you waited, and how to
+# train a thousand more, is in {doc}`speed`.)
 #
 # ## References
 #
