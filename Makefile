@@ -7,7 +7,7 @@
 # make sync    bring notebooks and scripts of the chapters in step
 # make links   check every link of the book
 # make env     only make .venv
-# make lock    write constraints.txt from requirements.txt
+# make lock    write constraints.txt, with hashes, from requirements.txt
 # make lowest  test the package with the oldest versions that it allows
 # make clean   remove everything that make made
 #
@@ -88,14 +88,16 @@ links: $(READY)
 
 env: $(READY)
 
+COMPILE := build/lock/bin/uv pip compile --universal --python-version 3.11 --no-python-downloads \
+	--generate-hashes --no-annotate --custom-compile-command "make lock" --quiet
+
 lock:
 	$(PYTHON) -m venv build/lock
-	build/lock/bin/python -m pip install --quiet --requirement .binder/requirements.txt
-	grep -v '^-c' requirements.txt > build/lock/requirements.in
-	cd build/lock && bin/uv pip compile requirements.in --constraints requirements.in \
-		--overrides ../../overrides.txt --universal --python-version 3.11 --no-python-downloads \
-		--fork-strategy fewest --no-annotate --custom-compile-command "make lock" \
-		--quiet --output-file ../../constraints.txt
+	build/lock/bin/python -m pip install --quiet "$$(grep -o '^uv==[0-9.]*' .binder/requirements.txt)"
+	grep -o '^uv==[0-9.]*' .binder/requirements.txt | $(COMPILE) - \
+		--output-file .binder/requirements.txt
+	$(COMPILE) requirements.txt --constraints requirements.txt --overrides overrides.txt \
+		--fork-strategy fewest --output-file constraints.txt
 
 lowest:
 	$(PYTHON) -m venv build/lowest

@@ -50,6 +50,12 @@ REASONS = [
         " Mac with Apple silicon, or Windows with WSL, and Python 3.11 to 3.14.",
     ),
     (
+        r"Hash mismatch for|DO NOT MATCH THE HASHES",
+        "A downloaded package is not the file that constraints.txt names by its hash, so nothing of"
+        " it was installed: run the same command again, and if it ends like this once more, tell"
+        " the developers.",
+    ),
+    (
         r"ResolutionImpossible|conflicting dependencies|requirements are unsatisfiable",
         "requirements.txt and constraints.txt ask for different versions: run `make lock`, then the"
         " same command again.",
@@ -158,13 +164,19 @@ def make(log_path):
         run([sys.executable, "-m", "venv", venv], log_path)
     python = venv / "bin" / "python"
     pip = [python, "-m", "pip", "install", "--disable-pip-version-check", "--progress-bar=off"]
-    # Only uv can lift the limits in overrides.txt. It also picks the build of torch that
-    # UV_TORCH_BACKEND names; without that, pip does, which knows this machine's own packages.
     run([*pip, "-r", ".binder/requirements.txt"], log_path)
-    if "UV_TORCH_BACKEND" not in os.environ:
-        run([*pip, "torch", "-c", "constraints.txt"], log_path)
+    # Only uv can lift the limits in overrides.txt. It refuses a download whose hash is not in
+    # constraints.txt, but only where that file is named on the command line.
     uv = [python, "-m", "uv", "pip", "install", "--python", python]
-    run([*uv, "-r", "requirements.txt", "--overrides", "overrides.txt"], log_path)
+    # The hashes are those of the package index. Another build of torch, which UV_TORCH_BACKEND
+    # names or this machine's pip has a folder of, cannot have them: it comes first, unchecked.
+    (torch,) = re.findall(r"(?m)^torch==\S+", (ROOT / "requirements.txt").read_text())
+    if "UV_TORCH_BACKEND" in os.environ:
+        run([*uv, "--no-deps", torch], log_path)
+    elif b"find-links" in subprocess.check_output([python, "-m", "pip", "config", "list"]):
+        run([*pip, "--no-deps", torch], log_path)
+    locked = ["-c", "constraints.txt", "--overrides", "overrides.txt"]
+    run([*uv, "-r", "requirements.txt", *locked], log_path)
     run([*pip, "--no-deps", "--no-build-isolation", "-e", "."], log_path)
     ready.touch()
 

@@ -40,7 +40,7 @@ notebooks = load_script("notebooks")
 
 def requirements(path):
     """Read the requirements of a file, by canonical name; names may repeat with other markers."""
-    lines = [line.split("#")[0].strip() for line in path.read_text().splitlines()]
+    lines = [line.split("#")[0].strip(" \\") for line in path.read_text().splitlines()]
     found = [Requirement(line) for line in lines if line and not line.startswith("-")]
     return [(canonicalize_name(requirement.name), requirement) for requirement in found]
 
@@ -65,6 +65,15 @@ def test_direct_dependencies_are_pinned_and_agree_with_the_lock():
 def test_the_lock_names_no_build_of_its_own():
     # "+cpu" exists on one index only: with it nobody else could install.
     assert not [str(pin) for _, pin in requirements(ROOT / "constraints.txt") if "+" in str(pin)]
+
+
+@pytest.mark.parametrize("name", ["constraints.txt", ".binder/requirements.txt"])
+def test_each_package_of_the_lock_has_hashes(name):
+    text = (ROOT / name).read_text()
+    for package in re.split(r"(?m)^(?=\w)", text)[1:]:
+        pinned, *hashes = package.split(" \\\n")
+        assert "==" in pinned and hashes, f"{pinned}: run `make lock`"
+        assert all(re.fullmatch(r" {4}--hash=sha256:[0-9a-f]{64}\n?", line) for line in hashes)
 
 
 def test_this_environment_is_the_locked_one():
@@ -157,7 +166,9 @@ def test_what_binder_leaves_out_no_chapter_needs():
 
 def test_binder_installs_the_same_files():
     post_build = (ROOT / ".binder" / "postBuild").read_text()
-    assert "--torch-backend cpu" in post_build and "--overrides overrides.txt" in post_build
+    assert "--torch-backend cpu" in post_build
+    # Only a constraint on the command line has its hashes checked.
+    assert "-r book-only.txt -c constraints.txt --overrides overrides.txt" in post_build
     assert "sed '/^# checks/,$d' requirements.txt" in post_build
     assert (ROOT / ".binder" / "runtime.txt").read_text().strip() == "python-3.12"
     for name in ("postBuild", "start"):
@@ -236,6 +247,7 @@ def test_a_disk_without_room_is_refused(tmp_path):
         ),
         ("error: Request failed\n  cause: dns error", "check the network"),
         ("ERROR: No matching distribution found for torch==2.13.0", "There is no torch==2.13.0"),
+        ("error: Hash mismatch for `six==1.17.0`\n\nExpected:", "is not the file that"),
         ("ERROR: ResolutionImpossible: for help visit", "run `make lock`"),
         ("ERROR: something never seen before", "failed: something never seen before"),
         ("", "the log says why"),
@@ -257,6 +269,8 @@ def test_a_half_made_environment_is_made_anew(tmp_path, monkeypatch):
     monkeypatch.setattr(make_env, "check_disk", lambda folder: None)
     log = tmp_path / "install.log"
     venv = tmp_path / ".venv"
+    monkeypatch.setenv("UV_TORCH_BACKEND", "cpu")
+    (tmp_path / "requirements.txt").write_text("torch==2.13.0\n")
     ran = []
 
     def run_or_be_interrupted(command, log_path):
@@ -277,6 +291,10 @@ def test_a_half_made_environment_is_made_anew(tmp_path, monkeypatch):
     make_env.make(log)
     assert (venv / ".ready").exists()
     assert not (venv / "half").exists()
+    # The build of torch that was asked for comes first; all else is compared with the lock.
+    torch, everything = [command for command in ran if "uv" in command][-2:]
+    assert torch[-2:] == ["--no-deps", "torch==2.13.0"]
+    assert "constraints.txt" == everything[everything.index("-c") + 1]
 
     # A whole one is updated where it is, and stops being whole until that is done.
     ran.clear()
@@ -447,8 +465,7 @@ def test_workflows_run_what_exists(path):
         for step in job["steps"]:
             assert ("uses" in step) != ("run" in step)
             assert re.fullmatch(
-                r"actions/[\w-]+@v\d+|pypa/gh-action-pypi-publish@release/v1",
-                step.get("uses", "actions/none@v1"),
+                r"(actions|pypa)/[\w-]+@[0-9a-f]{40}", step.get("uses", f"actions/none@{'0' * 40}")
             )
             for target in re.findall(r"\bmake (\w+)", step.get("run", "")):
                 assert target in targets
