@@ -2,10 +2,11 @@
 
 It runs in a process of its own (:mod:`lspin.data.download` starts it), because AllenSDK knows no
 timeout, and because no timeout ends an answer that comes byte by byte: after ``limit_s`` the
-process simply ends. That is also why this file imports nothing of lspin.
+process simply ends, and so it does when the one that started it was killed. That is also why this
+file imports nothing of lspin.
 
 Both clients of the Allen server make the same two queries and write the same files. AllenSDK asks
-for all rows at once; plain HTTPS asks page by page and counts them.
+for all rows at once, plain HTTPS page by page; both count them.
 """
 
 from __future__ import annotations
@@ -65,7 +66,8 @@ def by_allensdk(path: Path, base_uri: str, read_timeout_s: float) -> Callable[[]
     cache = import_cell_types_cache()(
         manifest_file=str(path.with_name("manifest.json")), base_uri=base_uri
     )
-    socket.setdefaulttimeout(read_timeout_s)  # AllenSDK sets none
+    cache.api.read_data = _all_rows  # AllenSDK takes whatever comes
+    socket.setdefaulttimeout(read_timeout_s)  # and sets no limit
     if path.name == CELLS_FILE:
         return lambda: cache.get_cells(simple=False)
     return cache.get_ephys_features
@@ -122,9 +124,17 @@ def _rows_of(content: bytes) -> tuple[list[dict[str, Any]], int]:
     if not content.lstrip().startswith(b"{"):  # such as the login page of a hotel's network
         raise ValueError(f"the answer is not JSON but {content[:40]!r}")
     answer = json.loads(content)
+    return _all_rows(answer, at_once=False), answer["total_rows"]
+
+
+def _all_rows(answer: dict[str, Any], at_once: bool = True) -> list[dict[str, Any]]:
+    """Return the rows in a parsed answer, all that there are if they were asked for at once."""
+    rows = answer["msg"]
     if answer["success"] is not True:
-        raise ValueError(f"it says {answer['msg']!r}")
-    return answer["msg"], answer["total_rows"]
+        raise ValueError(f"it says {rows!r}")
+    if at_once and len(rows) < answer.get("total_rows", 0):
+        raise ValueError(f"it sent {len(rows)} of {answer['total_rows']} rows")
+    return rows
 
 
 def _write(path: Path, rows: list[dict[str, Any]]) -> None:
@@ -164,6 +174,12 @@ def _retry(query: Callable[[], Any], path: Path, backoff_s: float) -> None:
     raise ConnectionError(f"in {_TRIES} tries (last: {last})")
 
 
+def _end_with_parent() -> None:
+    """End this process as soon as its input ends, which is when the one that started it does."""
+    os.read(0, 1)
+    os._exit(TIMED_OUT)
+
+
 def main(
     client: str, path: str, address: str, limit_s: str, read_timeout_s: str, backoff_s: str
 ) -> None:
@@ -183,6 +199,7 @@ def main(
     watchdog = threading.Timer(float(limit_s), os._exit, [TIMED_OUT])
     watchdog.daemon = True
     watchdog.start()
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     by = {"allensdk": by_allensdk, "https": by_https, "address": by_address}[client]
     try:
         Path(path).parent.mkdir(exist_ok=True)

@@ -16,7 +16,7 @@ import tempfile
 import time
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -28,6 +28,9 @@ from tqdm import tqdm
 from lspin.data import client
 from lspin.data.tables import sha256
 
+if sys.platform != "win32":
+    import fcntl
+
 LIMIT_S = 300.0
 """How long both Allen tables together may take."""
 
@@ -36,7 +39,6 @@ BACKOFF_S = 2.0
 _CONNECT_TIMEOUT_S = 5.0
 
 _PREFIX = ".lspin-"
-_STALE_S = 24 * 3600.0
 
 
 class _ServerFailedError(Exception):
@@ -176,18 +178,23 @@ def _run(
 ) -> None:
     """Let a client download one file in a process of its own, until ``limit_s`` after ``start``."""
     left_s = max(start + limit_s - time.monotonic(), 0.0)
+    # Nothing is ever written to this pipe. It closes when this process ends, however it ends, and
+    # then the client does, too.
+    reader, writer = os.pipe()
     # -P: the modules beside the program must not hide others of the same names.
-    with subprocess.Popen(
+    process = subprocess.Popen(
         [
             *(sys.executable, "-P", "-W", "ignore", client.__file__, name, str(path), address),
             *map(str, (left_s, READ_TIMEOUT_S, BACKOFF_S)),
         ],
-        stdin=subprocess.DEVNULL,
+        stdin=reader,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         encoding="utf-8",
         errors="replace",
-    ) as process:
+    )
+    os.close(reader)
+    with process:
         stderr = None
         try:
             while stderr is None:
@@ -198,6 +205,8 @@ def _run(
         except BaseException:  # Ctrl-C among others
             process.kill()
             raise
+        finally:
+            os.close(writer)
     status = process.returncode
     why = (stderr.strip().splitlines() or [f"exit status {status}"])[-1]
     if status == client.TIMED_OUT:
@@ -253,8 +262,10 @@ def staging(folder: Path) -> Iterator[Path]:
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        _remove_leftovers(folder)
-        with tempfile.TemporaryDirectory(dir=folder, prefix=_PREFIX) as name:
+        with (
+            _without_leftovers(folder),
+            tempfile.TemporaryDirectory(dir=folder, prefix=_PREFIX) as name,
+        ):
             yield Path(name)
     except OSError as error:
         if error.errno not in client.DISK_ERRORS:
@@ -265,11 +276,27 @@ def staging(folder: Path) -> Iterator[Path]:
         ) from error
 
 
-def _remove_leftovers(folder: Path) -> None:
-    """Remove temporary folders of downloads that were killed, but of none that may still run."""
-    for old in folder.glob(f"{_PREFIX}*"):
-        if old.is_dir() and time.time() - old.stat().st_mtime > _STALE_S:
-            shutil.rmtree(old, ignore_errors=True)
+@contextmanager
+def _without_leftovers(folder: Path) -> Iterator[None]:
+    """Remove temporary folders of downloads that were killed, but of none that still runs.
+
+    Whoever downloads holds a lock of the folder, which the system takes from a process that ends,
+    however it ends. Who has the lock alone knows that nobody else is at work there.
+    """
+    if sys.platform == "win32":  # no such locks: what is left over stays
+        yield
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        with suppress(OSError):  # another one is at work, or this disk knows no locks
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            for old in folder.glob(f"{_PREFIX}*"):
+                shutil.rmtree(old, ignore_errors=True)
+        with suppress(OSError):
+            fcntl.flock(descriptor, fcntl.LOCK_SH)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def put_in_place(new: Path, path: Path) -> None:
@@ -282,20 +309,29 @@ def put_in_place(new: Path, path: Path) -> None:
     path : Path
         Where it belongs.
     """
-    if path.is_file() and path.read_bytes() != new.read_bytes():
-        old = _keep(path)
-        warnings.warn(
-            f"{path} was damaged or had been changed, and was fetched again. "
-            f"The old file is kept beside it as {old.name}.",
-            UserWarning,
-            stacklevel=3,
-        )
+    if path.is_file():
+        before = new.with_name(f"{path.name}.old")
+        shutil.copy2(path, before)
+        if before.read_bytes() != new.read_bytes():
+            old = _keep(before, path)
+            warnings.warn(
+                f"{path} was damaged or had been changed, and was fetched again. "
+                f"The old file is kept beside it as {old.name}.",
+                UserWarning,
+                stacklevel=3,
+            )
     os.replace(new, path)
 
 
-def _keep(path: Path) -> Path:
-    """Copy a file to the first free of ``NAME.old``, ``NAME.old2``, ``NAME.old3``..."""
+def _keep(copy: Path, path: Path) -> Path:
+    """Move a copy of a file to the first free of ``NAME.old``, ``NAME.old2``, ``NAME.old3``..."""
     names = (path.with_name(f"{path.name}.old{n if n > 1 else ''}") for n in count(1))
-    old = next(name for name in names if not name.exists())
-    shutil.copy2(path, old)
-    return old
+    while True:
+        old = next(names)
+        try:
+            os.link(copy, old)  # unlike a move, it never replaces what another process has kept
+            return old
+        except OSError:
+            if not old.exists():  # a disk that knows no links
+                os.replace(copy, old)
+                return old

@@ -8,7 +8,12 @@ from data (imputation, scaling, early stopping) learns from training cells only.
 
 from __future__ import annotations
 
+import os
+import threading
+import time
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
+from multiprocessing import current_process
 from typing import Any
 
 import numpy as np
@@ -133,7 +138,32 @@ def in_processes(tasks: Sequence[Any], what: str, verbose: int) -> Iterator[Any]
     """
     # Processes, not threads: joblib sees to it that the workers' own threads do not compete.
     parallel = Parallel(n_jobs=n_workers(), return_as="generator")
-    return tqdm(parallel(tasks), desc=what, total=len(tasks), disable=not verbose)
+    results = parallel(delayed(_do)(task) for task in tasks)
+    return tqdm(results, desc=what, total=len(tasks), disable=not verbose)
+
+
+def _do(task: Any) -> Any:
+    """Do a task that `joblib.delayed` wrapped."""
+    _end_with_parent()
+    function, args, kwargs = task
+    return function(*args, **kwargs)
+
+
+@cache  # once in each process
+def _end_with_parent() -> None:
+    """Let a worker of joblib's own end with the process that started it, even if that is killed.
+
+    It would idle on for minutes. A worker of a cluster has other parents, who may come and go.
+    """
+    if current_process().name.startswith("LokyProcess"):
+        parent = os.getppid()
+
+        def watch() -> None:
+            while os.getppid() == parent:
+                time.sleep(1.0)
+            os._exit(1)
+
+        threading.Thread(target=watch, daemon=True).start()
 
 
 def _score(

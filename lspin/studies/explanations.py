@@ -124,7 +124,8 @@ def evaluate_explanations(
         for table_name, rows in keep(key, ask).items():
             parts.setdefault(table_name, []).append(rows.assign(model=name))
     for name, model in sealed().items():
-        leaks = leakage(hold_out(cells, model, verbose=verbose))
+        key = fingerprint(table, DENSE, READER, READERS, ONE_MASK, repr(model), "leakage only")
+        leaks = keep(key, partial(_leakage, cells, model, verbose))
         parts["leakage"].append(leaks.assign(model=name))
     return {
         **describe_cells(cells),
@@ -135,6 +136,10 @@ def evaluate_explanations(
         "wall_time_s": round(time.perf_counter() - started, 1),
         "tables": {name: pd.concat(rows, ignore_index=True) for name, rows in parts.items()},
     }
+
+
+def _leakage(cells: Cells, model: LSPINClassifier, verbose: int) -> pd.DataFrame:
+    return leakage(hold_out(cells, model, verbose=verbose))
 
 
 def _cross_examine(

@@ -5,20 +5,25 @@ import hashlib
 import io
 import json
 import os
-import re
 import shutil
 import socket
-import threading
 import time
-import urllib.parse
 import warnings
 import zipfile
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+from made_up import (
+    CELLS,
+    files_in,
+    made_up_cells,
+    made_up_features,
+    rma,
+    table_paths,
+    write_tables,
+)
 
 from lspin.data import (
     COHORTS,
@@ -42,130 +47,6 @@ from lspin.data.tables import (
     atomic_write,
     choose_cohort,
 )
-
-# ---------------------------------------------------------------- made-up tables
-
-CELLS = [
-    # specimen, donor, species, Cre line, dendrite type, reporter
-    (11, 1, "Mus musculus", "Rorb-IRES2-Cre", "spiny", "positive"),
-    (12, 1, "Mus musculus", "Rorb-IRES2-Cre", "aspiny", "positive"),
-    (13, 2, "Mus musculus", "Pvalb-IRES-Cre", "aspiny", "negative"),
-    (14, 3, "Mus musculus", "Vip-IRES-Cre", "sparsely spiny", "positive"),
-    (15, 3, "Mus musculus", "Vipr2-IRES2-Cre", "aspiny", "positive"),
-    (16, 4, "Homo Sapiens", "", "spiny", None),
-    (17, 5, "Homo Sapiens", "", "sparsely spiny", None),
-]
-
-
-def made_up_cells():
-    keys = (
-        "specimen__id",
-        "donor__id",
-        "donor__species",
-        "line_name",
-        "tag__dendrite_type",
-        "cell_reporter_status",
-    )
-    return [
-        {
-            **dict(zip(keys, row, strict=True)),
-            "structure__layer": None,
-            "structure__acronym": "VISp",
-        }
-        for row in CELLS
-    ]
-
-
-def made_up_features():
-    rng = np.random.default_rng(0)
-    rows = []
-    for specimen, *_ in reversed(CELLS):  # not in the order of the cells
-        values = rng.normal(size=len(RELEASED_FEATURES)).tolist()
-        row = dict(zip(RELEASED_FEATURES, values, strict=True))
-        rows.append(
-            {
-                **row,
-                "id": -specimen,
-                "specimen_id": specimen,
-                "adaptation": None,
-                "has_burst": False,
-            }
-        )
-    return rows
-
-
-def write_tables(folder):
-    (folder / allen.FOLDER).mkdir(parents=True)
-    (folder / allen.FOLDER / allen.CELLS_FILE).write_text(json.dumps(made_up_cells()))
-    pd.DataFrame(made_up_features()).to_csv(
-        folder / allen.FOLDER / allen.FEATURES_FILE, index=False
-    )
-    return folder
-
-
-def files_in(folder):
-    return sorted(str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file())
-
-
-# ---------------------------------------------------------------- a local server
-
-
-class Server(ThreadingHTTPServer):
-    """Serve ``respond(handler, path)`` on this machine and count the requests."""
-
-    daemon_threads = True
-
-    def __init__(self, respond):
-        self.requests = []
-        self.stop = threading.Event()
-        server = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_GET(self):
-                path = urllib.parse.unquote(self.path)
-                server.requests.append(path)
-                respond(self, path)
-
-            def send(self, body, status=200, length=None):
-                self.send_response(status)
-                self.send_header("Content-Length", str(len(body) if length is None else length))
-                self.end_headers()
-                self.wfile.write(body)
-
-            def log_message(self, *args):
-                pass
-
-        super().__init__(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self.server_port}"
-
-
-@pytest.fixture
-def serve():
-    servers = []
-
-    def start(respond):
-        servers.append(Server(respond))
-        threading.Thread(target=servers[-1].serve_forever, daemon=True).start()
-        return servers[-1]
-
-    yield start
-    for server in servers:
-        server.stop.set()
-        server.shutdown()
-        server.server_close()
-
-
-def rma(path):
-    """Answer an RMA query as the Allen server does."""
-    rows = made_up_cells() if "ApiCellTypesSpecimenDetail" in path else made_up_features()
-    options = dict(re.findall(r"\[(\w+)\$eq'?(\w+)'?\]", path))
-    start, n_rows = int(options.get("start_row", 0)), options["num_rows"]
-    if "order" in options:
-        rows.sort(key=lambda row: row[options["order"]])
-    page = rows[start:] if n_rows == "all" else rows[start : start + int(n_rows)]
-    envelope = {"success": True, "id": 0, "start_row": start, "num_rows": len(page)}
-    return json.dumps({**envelope, "total_rows": len(rows), "msg": page}).encode()
-
 
 # ---------------------------------------------------------------- cohorts and records
 
@@ -448,10 +329,6 @@ def test_doubled_specimen_is_refused(tmp_path):
         load_cells("allen", data_dir=tmp_path)
 
 
-def table_paths(folder):
-    return [folder / allen.FOLDER / name for name in (allen.CELLS_FILE, allen.FEATURES_FILE)]
-
-
 def change_cells(folder, change):
     """Write made-up tables whose list of cells went through ``change``."""
     cells = made_up_cells()
@@ -644,41 +521,6 @@ def hang(handler, path):
     handler.server.stop.wait(10)
 
 
-def truncate(handler, path):
-    handler.send(rma(path)[:200])
-
-
-def cut(handler, path):
-    handler.send(rma(path)[:200], length=10_000)
-
-
-def html_page(handler, path):
-    handler.send(b"<html>Down for maintenance</html>")
-
-
-def error_message(handler, path):
-    handler.send(b'{"success": false, "msg": "bad query"}')
-
-
-def no_rows(handler, path):
-    handler.send(b'{"success": true, "num_rows": 0, "msg": []}')
-
-
-def other_columns(handler, path):
-    handler.send(json.dumps({"success": True, "msg": [{"specimen_id": 1}]}).encode())
-
-
-@pytest.mark.parametrize(
-    "answer", [hang, truncate, cut, html_page, error_message, no_rows, other_columns]
-)
-def test_fetch_allen_leaves_nothing_of_a_bad_answer(serve, quick, tmp_path, answer):
-    server = serve(answer)
-    with pytest.raises(ConnectionError, match="Try again later") as error:
-        allen.fetch(tmp_path, verbose=0, base_uri=server.url)
-    assert server.url in str(error.value)
-    assert list(tmp_path.iterdir()) == []
-
-
 def test_both_clients_write_the_same_files_page_by_page_or_at_once(
     serve, quick, tmp_path, monkeypatch
 ):
@@ -723,23 +565,6 @@ def test_broken_allensdk_is_named_and_done_without(serve, tmp_path, monkeypatch,
     assert len(load_cells("allen", "all", data_dir=tmp_path / "data")) == 4
 
 
-def drip(handler, path):
-    """Send a byte now and then, each too early for a timeout to notice."""
-    handler.send_response(200)
-    handler.send_header("Content-Length", "1000000")
-    handler.end_headers()
-    while not handler.server.stop.wait(0.1):
-        handler.wfile.write(b" ")
-
-
-def test_server_that_sends_byte_by_byte_is_given_up(serve, quick, tmp_path, monkeypatch):
-    monkeypatch.setattr(download, "LIMIT_S", 4.0)  # importing AllenSDK takes 2 s of it
-    server = serve(drip)
-    with pytest.raises(ConnectionError, match=r"did not send cells\.json within 4 s. Try again"):
-        allen.fetch(tmp_path, verbose=0, base_uri=server.url)
-    assert list(tmp_path.iterdir()) == []
-
-
 def test_redirect_is_followed(serve, quick, tmp_path):
     def respond(handler, path):
         if path.startswith("/moved"):
@@ -780,18 +605,6 @@ def test_table_that_was_edited_is_kept_each_time(serve, tmp_path, monkeypatch):
             allen.fetch(tmp_path, verbose=0, base_uri=server.url)
         assert cells.with_name(old).read_text() == edited
     assert len(files_in(tmp_path)) == 4
-
-
-def test_leftovers_of_killed_downloads_are_removed(serve, tmp_path, monkeypatch):
-    monkeypatch.setattr(download, "has_allensdk", lambda: False)
-    for name in (".lspin-old", ".lspin-running"):
-        (tmp_path / name).mkdir()
-        (tmp_path / name / "cells.json").write_text("half")
-    two_days_ago = time.time() - 2 * 24 * 3600
-    os.utime(tmp_path / ".lspin-old", (two_days_ago, two_days_ago))
-    server = serve(lambda handler, path: handler.send(rma(path)))
-    allen.fetch(tmp_path, verbose=0, base_uri=server.url)
-    assert sorted(p.name for p in tmp_path.iterdir()) == [".lspin-running", allen.FOLDER]
 
 
 @pytest.mark.parametrize("client_name", ["allensdk", "https"])
@@ -945,13 +758,6 @@ def test_content_checksum_sees_every_change_but_not_the_order():
 def test_fetch_spikes_keeps_nothing_wrong(serve, no_wait, tmp_path, answer, message):
     with pytest.raises(ConnectionError, match=message):
         fetch_spikes(serve(answer), tmp_path)
-    assert files_in(tmp_path) == []
-
-
-def test_archive_that_comes_byte_by_byte_is_given_up(serve, no_wait, tmp_path, monkeypatch):
-    monkeypatch.setattr(paper, "_LIMIT_S", 2.0)
-    with pytest.raises(ConnectionError, match=r"could not be downloaded within 2 s"):
-        fetch_spikes(serve(drip), tmp_path)
     assert files_in(tmp_path) == []
 
 

@@ -5,6 +5,7 @@ from functools import partial
 
 import pandas as pd
 import pytest
+from joblib import Memory
 from sklearn.ensemble import RandomForestClassifier
 
 from lspin import load_cells
@@ -60,3 +61,33 @@ def test_the_source_is_named_and_no_single_cell_is_recorded(recorded, tmp_path):
     tables, _ = read_results(path)
     for name, table in results["tables"].items():
         pd.testing.assert_frame_equal(tables[name], table, atol=1e-6, check_dtype=False)
+
+
+def test_a_stopped_run_asks_no_model_twice(tmp_path, monkeypatch):
+    """Of three models and two sealed ones, those that were finished are not asked again."""
+    asked = []
+
+    def ask(name, answer):
+        def task(cells, model, *_):
+            if repr(model) == stop_at:
+                raise KeyboardInterrupt
+            asked.append((name, repr(model)))
+            return answer
+
+        monkeypatch.setattr(explanations, name, task)
+
+    table = pd.DataFrame({"auc": [0.5]})
+    ask("_cross_examine", {"leakage": table})
+    ask("_leakage", table)
+    monkeypatch.setattr(explanations, "versions", lambda *_: {})
+    memory = Memory(tmp_path / "searches", verbose=0)
+    models = [*explanations.examined().values(), *explanations.sealed().values()]
+    cells = load_cells("twin")
+    for stop_at in [repr(models[1]), repr(models[4]), None]:
+        if stop_at is None:
+            results = explanations.evaluate_explanations(cells, memory=memory, verbose=0)
+        else:
+            with pytest.raises(KeyboardInterrupt):
+                explanations.evaluate_explanations(cells, memory=memory, verbose=0)
+    assert [model for _, model in asked] == [repr(model) for model in models]
+    assert len(results["tables"]["leakage"]) == 5
