@@ -138,25 +138,24 @@ def in_processes(tasks: Sequence[Any], what: str, verbose: int) -> Iterator[Any]
     """
     # Processes, not threads: joblib sees to it that the workers' own threads do not compete.
     parallel = Parallel(n_jobs=n_workers(), return_as="generator")
-    results = parallel(delayed(_do)(task) for task in tasks)
+    results = parallel(delayed(_do)(task, os.getpid()) for task in tasks)
     return tqdm(results, desc=what, total=len(tasks), disable=not verbose)
 
 
-def _do(task: Any) -> Any:
-    """Do a task that `joblib.delayed` wrapped."""
-    _end_with_parent()
+def _do(task: Any, parent: int) -> Any:
+    """Do a task that `joblib.delayed` wrapped, for the process of this number."""
+    _end_with(parent)
     function, args, kwargs = task
     return function(*args, **kwargs)
 
 
 @cache  # once in each process
-def _end_with_parent() -> None:
+def _end_with(parent: int) -> None:
     """Let a worker of joblib's own end with the process that started it, even if that is killed.
 
     It would idle on for minutes. A worker of a cluster has other parents, who may come and go.
     """
-    if current_process().name.startswith("LokyProcess"):
-        parent = os.getppid()
+    if os.name == "posix" and current_process().name.startswith("LokyProcess"):
 
         def watch() -> None:
             while os.getppid() == parent:

@@ -1,7 +1,6 @@
 """Cross-validation: its worker processes end with the process that started them."""
 
 import os
-import signal
 import subprocess
 import sys
 import time
@@ -46,10 +45,12 @@ def test_workers_of_a_killed_run_do_not_idle_on(tmp_path):
             return False
         return True
 
-    wait_for(workers)
-    assert run.pid not in workers()
-    os.kill(run.pid, signal.SIGKILL)
-    run.wait()
+    try:
+        wait_for(workers)
+        assert run.pid not in workers()
+    finally:
+        run.kill()
+        run.wait()
     wait_for(lambda: not any(map(alive, workers())))
 
 
