@@ -1,4 +1,5 @@
 # make book    build the book: every chapter is executed     -> _build/html/index.html
+# make pdf     the same as one file; needs Chromium                       -> _build/lspin.pdf
 # make test    unit tests, then every chapter as a test
 # make results score LSPIN and its rivals on the real tables -> lspin/studies/results
 # make ablation  what each part of the recipe is worth       -> lspin/studies/results/ablation.json
@@ -15,7 +16,7 @@
 # UV_TORCH_BACKEND=cpu keeps CUDA out of it, which on Linux saves several GB.
 
 .DELETE_ON_ERROR:
-.PHONY: book test results ablation bench lint sync links env lock lowest clean
+.PHONY: book pdf test results ablation bench lint sync links env lock lowest clean
 
 # What a shell may set for other projects must not reach this one: folders to install into, modules
 # and kernels from elsewhere.
@@ -39,6 +40,10 @@ book: $(READY)
 	@echo "Building the book; every chapter is executed, which takes some minutes."
 	@.venv/bin/jupyter-book build . --all -W --keep-going
 	@echo "The book is ready. Open $(CURDIR)/_build/html/index.html in a browser."
+
+pdf: $(READY)
+	@.venv/bin/jupyter-book build . --builder singlehtml
+	@$(VENV) .ci/pdf.py _build/singlehtml/index.html _build/lspin.pdf
 
 test: $(READY)
 	@$(VENV) .ci/notebooks.py

@@ -1,0 +1,79 @@
+"""Sphinx extension: what the pages of the book need beyond what Jupyter Book gives them.
+
+The address under which they are published, a footer that names version and cells, scripts that
+are loaded once, and marks that screen readers understand.
+"""
+
+import html
+import warnings
+from pathlib import Path
+
+import lspin
+
+FRONT_PAGE = """<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta http-equiv="refresh" content="0; url={page}">
+<title>{title}</title>
+</head>
+<body><main><h1>{title}</h1><p><a href="{page}">Read the book</a></p></main></body>
+</html>
+"""
+
+
+def address_of(repository):
+    """Return where GitHub publishes the pages of a repository.
+
+    >>> address_of("https://github.com/Someone/lspin")
+    'https://someone.github.io/lspin/'
+    """
+    owner, name = repository.rstrip("/").split("/")[-2:]
+    return f"https://{owner.lower()}.github.io/{name}/"
+
+
+def source_of_cells():
+    """Say which cells this book is about; the chapters find theirs the same way."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the sentence itself says if they are synthetic
+        return lspin.load_cells().banner()
+
+
+def fill_in(app, config):
+    """Set what depends on the repository's address, the package, or the cells at hand."""
+    theme = config.html_theme_options
+    config.project = config.html_title
+    config.html_context["default_mode"] = "auto"  # light or dark, as the reader's system is
+    config.html_baseurl = config.ogp_site_url = address_of(theme["repository_url"])
+    theme["extra_footer"] = theme["extra_footer"].format(
+        version=lspin.__version__, source=html.escape(source_of_cells())
+    )
+
+
+def mend_page(app, pagename, templatename, context, doctree):
+    """Load each script once, and take wrong marks from what is written."""
+    # Sphinx takes some inline scripts twice, once without a name (None) and once with none ("").
+    scripts = {(s.filename or "", str(s.attributes)): s for s in context["script_files"]}
+    context["script_files"][:] = scripts.values()
+    if "body" in context:
+        # A list must hold list items, but docutils fills this one with bibliography entries.
+        body = context["body"].replace('<div role="list" class="cit', '<div class="cit')
+        # The name of a fold is what is written on it.
+        context["body"] = body.replace('<summary aria-label="Toggle hidden content">', "<summary>")
+
+
+def write_front_page(app, exception):
+    """Write index.html, which leads to the first page; Jupyter Book's has no title or language."""
+    if exception is None and app.builder.name == "html":
+        page = app.builder.get_target_uri(app.config.root_doc)
+        title = html.escape(app.config.project)
+        (Path(app.outdir) / "index.html").write_text(FRONT_PAGE.format(page=page, title=title))
+
+
+def setup(app):
+    """Connect all of this to Sphinx."""
+    app.connect("config-inited", fill_in)
+    app.connect("html-page-context", mend_page, priority=900)
+    app.connect("build-finished", write_front_page, priority=100)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}
