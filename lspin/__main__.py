@@ -11,6 +11,7 @@ uses the model that it saved.
 from __future__ import annotations
 
 import argparse
+import builtins
 import csv
 import io
 import os
@@ -20,7 +21,7 @@ import textwrap
 import warnings
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
@@ -39,12 +40,17 @@ from lspin.data import (
     paper,
     read_csv,
 )
-from lspin.data.tables import atomic_write, sha256
+from lspin.data.tables import atomic_write, printable, sha256
 
 if TYPE_CHECKING:
     from lspin.show import OwnCard
 
 _PACKAGES = ("numpy", "pandas", "scikit-learn", "torch", "allensdk")
+
+
+def print(*texts: object, **how: Any) -> None:
+    """Show text as text, whatever a table, a model or a file name holds."""
+    builtins.print(*(printable(str(text)) for text in texts), **how)
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -182,7 +188,7 @@ def main(argv: list[str] | None = None) -> int:
 
 def _plain_warning(message: Warning | str, *_: object, **__: object) -> str:
     """Return a warning without the line of code that gave it."""
-    return f"lspin: {message}\n"
+    return printable(f"lspin: {message}\n")
 
 
 def _fetch(folder: Path, source: str) -> None:
@@ -332,7 +338,10 @@ def _predict(model_path: Path, path: Path, output: Path | None) -> None:
     others = raw.drop(columns=[*model.columns, *found.columns], errors="ignore")
     text = others.join(found).to_csv(index=False, float_format="%.6g")
     if output is None:
-        print(text, end="")
+        if sys.stdout.isatty():
+            print(text, end="")
+        else:
+            sys.stdout.write(text)  # a file or a program gets the names as they are
         return
     with atomic_write(output) as temporary:
         temporary.write_text(text, encoding="utf-8")
@@ -372,7 +381,7 @@ def _classify(
             failures += 1
             print(f"lspin classify: {_one_line(error, path)}", file=sys.stderr)
     if len(cards) == 1:
-        print(printable(str(cards[0])))
+        print(cards[0])
     elif cards:
         _print_cards(cards)
     if output is not None and cards:
@@ -391,7 +400,7 @@ def _print_cards(cards: list[OwnCard]) -> None:
         )
         for card in cards:
             if card.is_outside:
-                print(printable(f"  {card.name}: {card.doubts[0]}"))
+                print(f"  {card.name}: {card.doubts[0]}")
         print()
     width = min(max(len(card.name) for card in cards), 40)
     print(f"{'cell':{width}}  {'called':14} {'probability':>11}  decided by")
@@ -400,10 +409,8 @@ def _print_cards(cards: list[OwnCard]) -> None:
         mark = " (OUTSIDE)" if card.is_outside else ""
         name = card.name if len(card.name) <= width else card.name[: width - 1] + "…"
         print(
-            printable(
-                f"{name:{width}}  {card.called:14} {card.probability[card.called]:>11.0%}  "
-                f"{decided}{mark}"
-            )
+            f"{name:{width}}  {card.called:14} {card.probability[card.called]:>11.0%}  "
+            f"{decided}{mark}"
         )
     for caution in dict.fromkeys(card.caution for card in cards if card.caution):
         print("", *textwrap.wrap(caution, 96), sep="\n")
@@ -415,12 +422,7 @@ def _one_line(error: Exception, path: Path) -> str:
     if isinstance(error, FileNotFoundError):
         return f"there is no file {path}"
     said = " ".join(str(error).split())
-    return printable(said if path.name in said else f"{path.name}: {said}")
-
-
-def printable(text: str) -> str:
-    """Take out what would steer a terminal: file names can hold anything."""
-    return "".join(c if c.isprintable() or c == "\n" else "?" for c in text)
+    return said if path.name in said else f"{path.name}: {said}"
 
 
 def _template(path: Path | None) -> None:

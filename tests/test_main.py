@@ -284,6 +284,16 @@ def test_what_a_terminal_cannot_show_is_replaced(monkeypatch):
     assert stdout.buffer.getvalue().split() == [b"200", b"M?"]
 
 
+def test_text_of_a_table_cannot_steer_the_terminal(tmp_path, capsys):
+    path = tmp_path / "\x1b[2Jtable\u202e.csv"
+    assert main(["train", str(path), "--label", "type"]) == 1
+    path.write_text("a\x1b[31m,type\n1,x\n")
+    assert main(["train", str(path), "--label", "kind\0"]) == 1
+    said, errors = capsys.readouterr()
+    assert "table" in errors and "kind" in errors
+    assert not set("\x1b\u202e\0") & set(said + errors)
+
+
 def test_ctrl_c_ends_in_one_line(monkeypatch, capsys):
     def stop(_):
         raise KeyboardInterrupt

@@ -745,6 +745,18 @@ def broken_file(path: Path, problem: str) -> ValueError:
     return ValueError(f"{path}: {problem}{ADVICE}")
 
 
+def printable(text: str) -> str:
+    r"""Replace what would steer a terminal or turn text around: a table can hold anything.
+
+    Examples
+    --------
+    >>> from lspin.data.tables import printable
+    >>> printable("Pvalb\x1b[2J")
+    'Pvalb?[2J'
+    """
+    return "".join(c if c.isprintable() or c == "\n" else "?" for c in text)
+
+
 def _check_common(
     X: pd.DataFrame, y: pd.Series, source: str, classes: tuple[str, ...] | None, what: str
 ) -> None:

@@ -12,7 +12,7 @@ from lspin.data.tables import Cells, Spikes
 from lspin.explain.held_out import HeldOut
 from lspin.explain.reasons import explain_cells, open_gates_of
 from lspin.features.catalogue import feature_named
-from lspin.show.plots import class_styles, name_source
+from lspin.show.plots import class_styles, name_source, plain
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -306,7 +306,7 @@ def _write_neighbours(ax: Axes, card: Card) -> None:
     ]
     ax.set_axis_off()
     ax.set_title(f"most similar {plain(card.called)} cells\n(and distance)", fontsize=9, loc="left")
-    ax.text(0, 1, "\n".join(rows), va="top", fontsize=7, transform=ax.transAxes)
+    ax.text(0, 1, plain("\n".join(rows)), va="top", fontsize=7, transform=ax.transAxes)
 
 
 def plot_gates(places: Axes, effects: Axes, gates: pd.DataFrame) -> None:
@@ -325,11 +325,6 @@ def plot_gates(places: Axes, effects: Axes, gates: pd.DataFrame) -> None:
     effects.axvline(0, color="black", lw=0.8)
     effects.tick_params(labelleft=False)
     effects.set_xlabel("probability lost when closed\n(percentage points)")
-
-
-def plain(text: str) -> str:
-    """Keep matplotlib from taking dollar signs for mathematics."""
-    return str(text).replace("$", r"\$")
 
 
 def value_of(name: str, row: pd.Series) -> str:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from lspin.data.tables import CLASSES, Cells, Spikes, classes_of
+from lspin.data.tables import CLASSES, Cells, Spikes, classes_of, printable
 from lspin.evaluate.scores import N_BINS
 from lspin.features.catalogue import FEATURES, feature_named
 
@@ -88,6 +88,18 @@ def class_styles(classes: Iterable[str]) -> dict[str, tuple[str, str]]:
     return styles | dict(zip(others, cycle(free), strict=False))
 
 
+def plain(text: str) -> str:
+    r"""Keep matplotlib from taking dollar signs for mathematics, and text free of control signs.
+
+    Examples
+    --------
+    >>> from lspin.show.plots import plain
+    >>> print(plain("$5"))
+    \$5
+    """
+    return printable(str(text)).replace("$", r"\$")
+
+
 def name_source(fig: Figure, source: str) -> None:
     """Write the source of the data below a figure, in small grey print.
 
@@ -107,7 +119,7 @@ def name_source(fig: Figure, source: str) -> None:
     >>> name_source(fig, load_cells("twin").banner())
     """
     lines = textwrap.wrap(source, int(14 * fig.get_figwidth()))
-    fig.supxlabel("\n".join(lines), fontsize=7, color="0.4")
+    fig.supxlabel(plain("\n".join(lines)), fontsize=7, color="0.4")
 
 
 def plot_median_spikes(spikes: Spikes, quantiles: tuple[float, float] = (0.1, 0.9)) -> Figure:
@@ -224,8 +236,9 @@ def plot_by_class(
         )
         for box, kind in zip(boxes["boxes"], classes, strict=True):
             box.set(facecolor=styles[kind][0], alpha=0.6)
-        ax.set_xticks(range(1, len(classes) + 1), classes, rotation=35, ha="right", fontsize=8)
-        ax.set_ylabel(feature_named(name).axis_label, fontsize=9)
+        names = [plain(kind) for kind in classes]
+        ax.set_xticks(range(1, len(classes) + 1), names, rotation=35, ha="right", fontsize=8)
+        ax.set_ylabel(plain(feature_named(name).axis_label), fontsize=9)
         if name in log:
             ax.set_yscale("log")
     name_source(fig, cells.banner())
@@ -277,11 +290,11 @@ def plot_scatter(values: pd.DataFrame, cells: Cells, x: str, y: str) -> Figure:
             ms=4,
             alpha=0.6,
             mew=0,
-            label=kind,
+            label=plain(kind),
         )
     ax.legend(frameon=False, fontsize=8, markerscale=1.8)
-    ax.set_xlabel(feature_named(x).axis_label)
-    ax.set_ylabel(feature_named(y).axis_label)
+    ax.set_xlabel(plain(feature_named(x).axis_label))
+    ax.set_ylabel(plain(feature_named(y).axis_label))
     name_source(fig, cells.banner())
     return fig
 
@@ -389,7 +402,7 @@ def plot_reliability(truth: ArrayLike, proba: Mapping[str, pd.DataFrame], source
             200 * bins.size() / len(table),
             color=color,
             marker=marker,
-            label=name,
+            label=plain(name),
         )
     ax.set(xlabel="probability of the predicted class", ylabel="share that is right")
     ax.set(xlim=(0.2, 1.02), ylim=(0, 1.02))
@@ -441,7 +454,7 @@ def plot_score_by_gates(
     fig, ax = plt.subplots(figsize=(8, 4.6), layout="constrained")
     ax.plot(*ours.to_numpy().T, "o-", color="black", ms=5, lw=1, label="LSPIN, each limit")
     for (name, place), marker in zip(relatives.iterrows(), "DXv<>", strict=False):
-        ax.plot(*place, marker, ms=8, ls="none", alpha=0.8, label=name)
+        ax.plot(*place, marker, ms=8, ls="none", alpha=0.8, label=plain(name))
     if before is not None:
         label = "before: a mask for each network, counted together"
         columns = [before["open_gates"], before["macro_f1"]]
@@ -464,7 +477,7 @@ def _label_at_the_right(ax: Axes, values: pd.Series) -> None:
     for name, value in values.items():
         below = max(value, below + gap)
         ax.annotate(
-            str(name),
+            plain(name),
             (1, value),
             (1.03, below),
             xycoords=("axes fraction", "data"),

@@ -1,5 +1,6 @@
 """The shared figures: what is drawn, which units the axes carry, and whether colours differ."""
 
+import dataclasses
 from itertools import combinations
 
 import matplotlib
@@ -241,3 +242,29 @@ def test_the_path_of_a_regression_is_drawn_too():
     path = path_of("r2", folds=(0,))
     path.scores["mse"] = 1 - path.scores["r2"]
     assert plot_path(path, 41, "").axes[0].get_ylabel().startswith("R")
+
+
+HOSTILE = [
+    r"$\frac{1$",
+    r"a$b$ \$",
+    "<!--<script>alert(1)</script>",
+    "'\"&",
+    "nul\0 esc\x1b[31m",
+    "\u202eright to left\u2066, \u2028",
+]
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_any_name_is_drawn_as_text(cells, name):
+    sure = pd.DataFrame({"Pvalb+": [0.9, 0.8], "Sst+": [0.1, 0.2]})
+    reliability = plot_reliability(["Pvalb+", "Sst+"], {name: sure}, source=name)
+    few = cells.X.iloc[:50, :2].set_axis(["vrest", name], axis=1)
+    own = dataclasses.replace(
+        cells.select(few.index), X=few, y=cells.y[few.index].replace({"Sst+": name}), source="own"
+    )
+    for figure in (reliability, plot_by_class(few, own), plot_scatter(few, own, "vrest", name)):
+        figure.canvas.draw()  # where a formula that is none would raise
+        for text in figure.findobj(matplotlib.text.Text):
+            assert all(c.isprintable() or c == "\n" for c in text.get_text())
+    (shown,) = (text.get_text() for text in reliability.axes[0].get_legend().get_texts())
+    assert shown.replace(r"\$", "$") == "".join(c if c.isprintable() else "?" for c in name)
