@@ -1,6 +1,5 @@
 """The shared figures: what is drawn, which units the axes carry, and whether colours differ."""
 
-import dataclasses
 from itertools import combinations
 
 import matplotlib
@@ -14,7 +13,7 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt  # noqa: E402
 
 from lspin.data import load_cells, load_spikes  # noqa: E402
-from lspin.data.tables import CLASSES, HUMAN_CLASSES  # noqa: E402
+from lspin.data.tables import CLASSES, HUMAN_CLASSES, own_cells  # noqa: E402
 from lspin.evaluate import expected_calibration_error  # noqa: E402
 from lspin.features import ReleasedFeatures  # noqa: E402
 from lspin.model import LimitPath  # noqa: E402
@@ -259,9 +258,8 @@ def test_any_name_is_drawn_as_text(cells, name):
     sure = pd.DataFrame({"Pvalb+": [0.9, 0.8], "Sst+": [0.1, 0.2]})
     reliability = plot_reliability(["Pvalb+", "Sst+"], {name: sure}, source=name)
     few = cells.X.iloc[:50, :2].set_axis(["vrest", name], axis=1)
-    own = dataclasses.replace(
-        cells.select(few.index), X=few, y=cells.y[few.index].replace({"Sst+": name}), source="own"
-    )
+    own = own_cells(few, cells.y[few.index].replace({"Sst+": name}))
+    few = own.X
     for figure in (reliability, plot_by_class(few, own), plot_scatter(few, own, "vrest", name)):
         figure.canvas.draw()  # where a formula that is none would raise
         for text in figure.findobj(matplotlib.text.Text):
