@@ -598,3 +598,12 @@ def test_a_page_works_without_a_network(small_book):
         picture = browser.find_element(By.CSS_SELECTOR, ".cell_output img")
         assert picture.get_attribute("alt") == "A rising line"
         assert int(picture.get_attribute("naturalWidth")) > 100
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "book/scripts").glob("*.py")), ids=lambda p: p.stem)
+def test_code_of_a_chapter_fits_the_page(path):
+    """A page shows 79 columns at a width of 1280 pixels; `ruff format book/scripts` breaks most."""
+    for cell in jupytext.read(path).cells:
+        if cell.cell_type == "code":
+            wide = [line for line in cell.source.splitlines() if len(line) > 79]
+            assert not wide, wide
