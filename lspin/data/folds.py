@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 from numpy.typing import ArrayLike
+
+from lspin.data.tables import aligned
 
 Fold = tuple[np.ndarray, np.ndarray]
 
@@ -21,7 +24,7 @@ def donor_folds(
     y : array-like, shape (n,)
         Class of each cell.
     donors : array-like, shape (n,)
-        Donor of each cell.
+        Donor of each cell; if both are Series, it is aligned with `y` by the index.
     n_splits : int
         Number of folds.
     random_state : int
@@ -35,7 +38,8 @@ def donor_folds(
     Raises
     ------
     ValueError
-        If there are fewer donors than folds, or a fold stays empty however they are shuffled.
+        If a class or donor is missing, there are fewer donors than folds, or a fold stays empty
+        however they are shuffled.
 
     Examples
     --------
@@ -50,7 +54,14 @@ def donor_folds(
     # Here, so that reading tables does not wait for scikit-learn.
     from sklearn.model_selection import StratifiedGroupKFold
 
+    if isinstance(y, pd.Series) and isinstance(donors, pd.Series):
+        donors = aligned(donors, y.index, "donors")
+    for name, part in (("y", y), ("donors", donors)):
+        if pd.isna(pd.Series(part)).any():
+            raise ValueError(f"{name} is missing for some cells: leave them out.")
     y, donors = np.asarray(y), np.asarray(donors)
+    if len(y) != len(donors):
+        raise ValueError(f"There are {len(donors)} donors for {len(y)} cells.")
     if len(np.unique(donors)) < n_splits:
         raise ValueError(
             f"{n_splits} folds need at least {n_splits} donors, got {len(np.unique(donors))}; "

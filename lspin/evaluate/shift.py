@@ -153,8 +153,10 @@ def shift(
     distance = _mean(W) - _mean(Z)
     n_donors = new.donors.nunique() if isinstance(new, Cells) else None
     apart = _draws(Z, of_donor, len(Y), n_donors, np.random.default_rng(random_state))
-    # What is usual makes features comparable. Single cells are many, so it can be rarer.
-    usual = max(_USUAL, 1 - 10 / len(X)) if len(Y) == 1 else _USUAL
+    # What is usual makes features comparable. Single cells are many, so it can be rarer: what only
+    # the three farthest exceed. Were it ten, wrong measurements, of which some features have many
+    # and others none, would widen the limits of all (that of tau to 780 ms among recorded cells).
+    usual = max(_USUAL, 1 - 3 / len(X)) if len(Y) == 1 else _USUAL
     floor = 0.5 / np.sqrt(len(Y))
     above = np.maximum(np.nanquantile(apart, usual, axis=0), floor)
     below = np.maximum(-np.nanquantile(apart, 1 - usual, axis=0), floor)

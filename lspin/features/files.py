@@ -574,6 +574,8 @@ def _read_csv(path: Path) -> Traces:
             "needs the columns that `lspin template` shows; from any other table `lspin train` "
             "learns."
         )
+    if table.empty:
+        raise _NotRead("has a line of column names and no rows.")
     texts = [name for name in (*time, *columns) if not pd.api.types.is_numeric_dtype(table[name])]
     if texts:
         raise _NotRead(f"has text in column {texts[0]}; decimal commas are not read.")

@@ -307,6 +307,10 @@ def read_features(path: str | os.PathLike[str]) -> pd.DataFrame:
     """
     path = Path(path)
     table = _texts(path)
+    known = {*RELEASED_FEATURES, *ENGINEERED_FEATURES}
+    meant = [name for name in table if name in {*known, ID_COLUMN, "specimen_id"}]
+    if len(set(meant)) < len(meant):
+        raise ValueError(f"{path.name} has two columns named {_first_repeated(meant)!r}.")
     named = next((name for name in (ID_COLUMN, "specimen_id") if name in table), None)
     ids = table[named].fillna("").str.strip() if named else pd.Series("", table.index)
     if named:
@@ -318,10 +322,7 @@ def read_features(path: str | os.PathLike[str]) -> pd.DataFrame:
             raise ValueError(f"{path.name}: a row has no name in the column {named!r}.")
     else:
         ids = pd.Series([str(n) for n in range(1, len(table) + 1)], table.index)
-    known = {*RELEASED_FEATURES, *ENGINEERED_FEATURES}
     columns = [name for name in table if name in known]
-    if len(set(columns)) < len(columns):
-        raise ValueError(f"{path.name} has two columns named {_first_repeated(columns)!r}.")
     if not columns or table.empty:
         raise ValueError(
             f"{path.name} has {'no cells' if columns else 'no column that is a feature'}. "

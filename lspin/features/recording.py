@@ -15,6 +15,9 @@ from lspin.features.stimulus import Pulse, choose_stimuli, find_pulses
 LEAST_SAMPLING_HZ = 1_000
 """Below this rate nothing of a neuron can be measured."""
 
+MOST_SAMPLING_HZ = 1_000_000
+"""No amplifier of neurons samples faster; a file that says so costs endless time and memory."""
+
 _BASELINE_S = 0.1  # of which the Allen Institute takes the mean, before the stimulus
 
 
@@ -170,10 +173,10 @@ class Recording:
         said = list(notes)
         kept = []
         for number, (v, i, hz) in enumerate(zip(volts, amps, rates, strict=True)):
-            if not (np.isfinite(hz) and hz >= LEAST_SAMPLING_HZ):
+            if not LEAST_SAMPLING_HZ <= hz <= MOST_SAMPLING_HZ:
                 raise ValueError(
-                    f"{name} is sampled at {hz:g} Hz; {LEAST_SAMPLING_HZ} is the least that shows "
-                    "a membrane potential. Is the unit of time right?"
+                    f"{name} is sampled at {hz:g} Hz; a membrane potential needs "
+                    f"{LEAST_SAMPLING_HZ} to {MOST_SAMPLING_HZ} Hz. Is the unit of time right?"
                 )
             v, i, why = _trimmed(v, i)
             if why:

@@ -23,6 +23,13 @@ FAR_SD = 5.0
 FAR_SHARE = 0.5
 """If more than this share of the rows is far away in a column, its unit is in question."""
 
+FAR_ALONE_SD = 8.0
+"""A single value so far away is no measurement like those of the training rows. Of recorded cells
+0.4 % have one; a membrane time constant in s where ms are wanted lies at least 8.03 away."""
+
+FEW_FAR = 3
+"""As many values of a row beyond `FAR_SD` say the same; no recorded cell has them."""
+
 
 @dataclass(frozen=True)
 class TableModel:
@@ -120,23 +127,45 @@ class TableModel:
         Warns
         -----
         UserWarning
-            If most values of a column are far outside those of the training rows.
+            If a row, or most of a column, is far outside of the training rows, or nothing was
+            measured in a row.
         """
         x, model = self._standardised(table), self.model
-        far = (np.abs(x) >= FAR_SD).mean()
-        if len(odd := far.index[far > FAR_SHARE]):
-            warnings.warn(
-                f"More than half of the values of {', '.join(odd[:5])} lie {FAR_SD:g} or more "
-                "standard deviations from the training rows. Is the unit the same? The answers "
-                "are guesses.",
-                UserWarning,
-                stacklevel=2,
-            )
+        for doubt in self._doubts(table):
+            warnings.warn(f"{doubt} Those answers are guesses.", UserWarning, stacklevel=2)
         found = pd.DataFrame({"predicted": model.predict(x)}, index=table.index)
         if isinstance(model, LSPINRegressor):
             return found
         names = [f"p({name})" for name in model.classes_]
         return found.join(pd.DataFrame(model.predict_proba(x), table.index, names))
+
+    def _doubts(self, table: pd.DataFrame) -> list[str]:
+        """Say what is unlike the training rows: rows without a value, far columns, far rows."""
+        doubts = []
+        empty = table[list(self.columns)].isna().all(axis=1).to_numpy()
+        if empty.any():
+            doubts.append(
+                f"Nothing was measured in {empty.sum()} of {len(table)} rows, such as "
+                f"{table.index[empty.argmax()]}: the median of the training rows stands for all."
+            )
+        far = self._standardised(table, clipped=False).abs()
+        share = (far >= FAR_SD).mean()
+        odd = share.index[share > FAR_SHARE] if len(table) > 2 else []
+        if len(odd):
+            doubts.append(
+                f"More than half of the values of {', '.join(odd[:5])} lie {FAR_SD:g} or more "
+                "standard deviations from the training rows. Is the unit the same?"
+            )
+        rest = far.drop(columns=odd)
+        rows = (rest >= FAR_ALONE_SD).any(axis=1) | ((rest >= FAR_SD).sum(axis=1) >= FEW_FAR)
+        if rows.any():
+            worst = rest.iloc[rows.to_numpy().argmax()]
+            doubts.append(
+                f"{rows.sum()} of {len(table)} rows lie far outside of the training rows, such as "
+                f"{rows.idxmax()}, whose {worst.idxmax()} is {worst.max():.3g} standard deviations "
+                "away. Is the unit the same?"
+            )
+        return doubts
 
     def gates(self, table: pd.DataFrame) -> pd.DataFrame:
         """Return the gates of every row, shape (n, d): what is 0, its prediction did not use.
@@ -154,7 +183,7 @@ class TableModel:
         gates = self.model.gates(self._standardised(table))
         return pd.DataFrame(gates, table.index, list(self.inputs))
 
-    def _standardised(self, table: pd.DataFrame) -> pd.DataFrame:
+    def _standardised(self, table: pd.DataFrame, clipped: bool = True) -> pd.DataFrame:
         if missing := [name for name in self.columns if name not in table]:
             raise ValueError(
                 f"The table lacks {len(missing)} of the {len(self.columns)} columns that this "
@@ -173,8 +202,9 @@ class TableModel:
             if np.isinf(table[name].to_numpy(dtype=float, na_value=np.nan)).any():
                 raise ValueError(f"Column {name} holds infinite values: leave unknown ones empty.")
         x = table.astype(np.float64)
-        for _, step in _flat(self.pipeline)[:-1]:
-            x = step.transform(x)
+        for name, step in _flat(self.pipeline)[:-1]:
+            if clipped or name != "clip":
+                x = step.transform(x)
         return x
 
     def save(self, path: str | os.PathLike[str]) -> None:
