@@ -166,20 +166,9 @@ def write_slides(folder, executed):
 
 
 def wheels():
-    """List what must be installed to run the chapters, one pinned package a line.
-
-    All of constraints.txt but CUDA, which nothing here uses, and what only the tests need.
-    """
-    only_tests = (ROOT / "requirements.txt").read_text().split("\n# checks")[1]
-    left_out = {line.split("==")[0] for line in only_tests.splitlines() if "==" in line}
+    """List what must be installed to run the chapters: every locked package but CUDA."""
     pins = (ROOT / "constraints.txt").read_text().splitlines()
-    return [
-        pin
-        for pin in pins
-        if "==" in pin
-        and not pin.startswith(("#", "cuda-", "nvidia-", "triton="))
-        and pin.split("==")[0] not in left_out
-    ]
+    return [pin for pin in pins if re.match(r"(?!cuda-|nvidia-|triton)[\w.-]+==", pin)]
 
 
 def write_bundle(folder, html_pages):
