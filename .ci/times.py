@@ -41,7 +41,7 @@ def measured(file):
     notebook = nbformat.read(file, as_version=4)
     notebook.cells.append(new_code_cell(ASK))
     folder = {"metadata": {"path": str(file.parent)}}
-    NotebookClient(notebook, timeout=3600, resources=folder).execute()
+    NotebookClient(notebook, timeout=3600, startup_timeout=300, resources=folder).execute()
     return json.loads(notebook.cells[-1].outputs[-1].text)
 
 

@@ -200,7 +200,7 @@ def test_a_short_chapter_runs_in_both_versions(made, kind, monkeypatch):
     (name,) = [name for name in CHAPTERS if SHORT in name]
     notebook = nbformat.read(made / kind / f"{name}.ipynb", as_version=4)
     folder = {"metadata": {"path": str(made / kind)}}
-    NotebookClient(notebook, timeout=300, resources=folder).execute()
+    NotebookClient(notebook, timeout=300, startup_timeout=300, resources=folder).execute()
     said = "".join(
         output.get("text", "") for cell in notebook.cells for output in cell.get("outputs", [])
     )
