@@ -168,9 +168,7 @@ def write_slides(folder, executed):
 def wheels():
     """List what must be installed to run the chapters: every locked package but CUDA."""
     lines = (ROOT / "constraints.txt").read_text().splitlines()
-    pins = [
-        line.removesuffix("\\").strip() for line in lines
-    ]  # hashes follow in lines of their own
+    pins = [line.removesuffix("\\").strip() for line in lines]  # hashes have their own
     return [pin for pin in pins if re.match(r"(?!cuda-|nvidia-|triton)[\w.-]+==", pin)]
 
 
