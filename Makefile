@@ -4,6 +4,8 @@
 # make results score LSPIN and its rivals on the real tables -> lspin/studies/results
 # make ablation  what each part of the recipe is worth       -> lspin/studies/results/ablation.json
 # make bench   measure how fast it is, side by side with others -> lspin/studies/results/speed.json
+# make course  notebooks for students and teachers, slides, offline bundle      -> build/course
+# make times   measure how long each chapter takes              -> book/times.csv
 # make lint    style and types
 # make sync    bring notebooks and scripts of the chapters in step
 # make links   check every link of the book
@@ -16,7 +18,7 @@
 # UV_TORCH_BACKEND=cpu keeps CUDA out of it, which on Linux saves several GB.
 
 .DELETE_ON_ERROR:
-.PHONY: book pdf test results ablation bench lint sync links env lock lowest clean
+.PHONY: book pdf test results ablation bench course course-test times lint sync links env lock lowest clean
 
 # What a shell may set for other projects must not reach this one: folders to install into, modules
 # and kernels from elsewhere.
@@ -78,6 +80,16 @@ build/bench/.ready: benchmarks/requirements.txt
 	rm -rf build/bench
 	$(VENV) -m pip install --quiet --no-deps --target build/bench --upgrade -r benchmarks/requirements.txt
 	@touch $@
+
+course: $(READY)
+	@$(VENV) .ci/course.py
+
+# The students' and the teachers' notebooks, run from top to bottom.
+course-test: course
+	LSPIN_SOURCE=twin $(VENV) -m pytest --nbval-lax --nbval-cell-timeout=300 build/course/*/*.ipynb
+
+times: $(READY)
+	OMP_NUM_THREADS=1 $(VENV) .ci/times.py
 
 lint: $(READY)
 	$(VENV) -m ruff check

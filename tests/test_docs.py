@@ -21,6 +21,7 @@ ROOT = Path(__file__).resolve().parents[1]
 DOCUMENTS = [
     *("README.md", "CONTRIBUTING.md", "CHANGELOG.md"),
     *(f"book/{page}.md" for page in ("intro", "running", "api", "catalogue", "feature_mapping")),
+    *(f"book/{page}.md" for page in ("for_teachers", "capstone", "troubleshooting")),
 ]
 
 REFERENCE = {
@@ -105,6 +106,18 @@ def test_commands_in_documents_exist(name):
             *("classify", "template", "train", "predict"),
         )
         assert subcommand in known, f"{name} says `lspin {subcommand}`"
+
+
+def test_troubleshooting_quotes_what_is_really_said():
+    files = [*(ROOT / "lspin").rglob("*.py"), ROOT / ".ci" / "make_env.py"]
+    code = "".join(file.read_text() for file in files)
+    said = re.sub(r'"\s*f?"', "", code)  # a message goes on in the next line
+    symptoms = re.findall(r"(?m)^\*\*(.+)\*\*", (ROOT / "book" / "troubleshooting.md").read_text())
+    quoted = re.findall(r'"(.+?)"', "\n".join(symptoms))
+    assert len(quoted) > 10
+    for message in quoted:
+        for part in filter(None, re.split(r"\s*\.\.\.:?\s*", message)):
+            assert part.rstrip(".") in said, f"nothing says {part!r}"
 
 
 def test_the_reference_shows_every_room():
