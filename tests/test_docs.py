@@ -109,7 +109,7 @@ def test_commands_in_documents_exist(name):
 
 def test_the_reference_shows_every_room():
     rooms = {f"lspin.{path.parent.name}" for path in (ROOT / "lspin").glob("*/__init__.py")}
-    assert rooms | {"lspin.show.explorer"} == set(REFERENCE)
+    assert rooms | {"lspin.show.drop_zone"} == set(REFERENCE)
 
 
 def public(module):
