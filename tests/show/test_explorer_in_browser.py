@@ -1,4 +1,4 @@
-"""The explorer as a reader uses it: by mouse, by keyboard, on a phone; in Chromium, if it is here."""
+"""The explorer as a reader uses it: by mouse, by keyboard, on a phone; in Chromium."""
 
 import importlib.util
 import random
@@ -111,12 +111,13 @@ def held(request, apart):
     cells = load_cells("allen", data_dir=folder) if folder else load_cells("twin")
     seen, shown = apart(cells, 600, 60)
     spikes = load_spikes("paper", data_dir=folder) if folder else load_spikes("twin")
-    return HeldOut(train_on(seen, MODEL, 0), seen, shown), spikes
+    held = HeldOut(train_on(seen, MODEL, 0), seen, shown)
+    return held, spikes, explore(held, spikes)
 
 
 @pytest.fixture
 def page(held, browser, tmp_path):
-    yield Page(browser, tmp_path, explore(*held))
+    yield Page(browser, tmp_path, held[2])
     browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
 
 
@@ -130,7 +131,7 @@ def limited_to(held, n_open):
 
 
 def test_a_cell_is_shown_before_any_click(held, page):
-    held, _ = held
+    held, *_ = held
     assert page.cell == held.cells.X.index[0]
     np.testing.assert_allclose(page.probability, held.probability[0], atol=6e-4)
     assert sum(box.is_selected() for box in page.boxes()) == 4
@@ -140,7 +141,7 @@ def test_a_cell_is_shown_before_any_click(held, page):
 
 
 def test_the_slider_closes_gates_one_at_a_time(held, page):
-    held, _ = held
+    held, *_ = held
     rng = random.Random(0)
     expected = [limited_to(held, n) for n in range(13)]
     for move in range(210):
@@ -159,7 +160,7 @@ def test_the_slider_closes_gates_one_at_a_time(held, page):
 
 
 def test_a_gate_closed_by_hand_gives_the_true_answer(held, page):
-    held, _ = held
+    held, *_ = held
     strongest = held.own_effects[0].argmax()
     by_name = {feature_named(name).label: j for j, name in enumerate(held.Z.columns)}
     rows = [row for row in page.all(".gates tbody tr") if "closed" not in row.text]
@@ -176,7 +177,7 @@ def test_a_gate_closed_by_hand_gives_the_true_answer(held, page):
 
 
 def test_a_click_chooses_the_cell_under_it(held, page):
-    held, _ = held
+    held, *_ = held
     # The cell at the very left has none beside it to the left.
     dots = page.all(".scatter .sign")
     dot = min(dots, key=lambda dot: dot.rect["x"])
@@ -210,7 +211,7 @@ def test_everything_can_be_done_by_keyboard(page):
 
 
 def test_filters_leave_the_cells_that_match(held, page):
-    held, _ = held
+    held, *_ = held
     page.all("summary")[0].click()
     page.choose("right or wrong", "=wrong")
     wrong = set(held.cells.y.index[held.called != held.cells.y])
@@ -229,7 +230,7 @@ def test_filters_leave_the_cells_that_match(held, page):
 
 
 def test_a_cell_is_compared_with_another_and_with_its_class(held, page):
-    held, spikes = held
+    held, spikes, _ = held
     page.choose("Compare with", "#3")
     other = held.cells.X.index[3]
     shares = [float(td.text.split()[0]) / 100 for td in page.all("tbody td:nth-child(5)")]
@@ -244,7 +245,7 @@ def test_a_cell_is_compared_with_another_and_with_its_class(held, page):
 
 
 def test_a_spike_is_drawn_where_there_is_one(held, page):
-    held, spikes = held
+    held, spikes, _ = held
     has_spike = held.cells.X.index.isin(spikes.waveform_mv.index)
     for kind in np.unique(has_spike):
         row = int(np.flatnonzero(has_spike == kind)[0])
@@ -268,7 +269,7 @@ def test_axe_finds_nothing(held, browser, tmp_path, theme):
     found = importlib.util.find_spec("axe_playwright_python")
     if not found:
         pytest.skip("needs axe (axe-playwright-python)")
-    page = Page(browser, tmp_path, explore(*held), theme)
+    page = Page(browser, tmp_path, held[2], theme)
     page.all("summary")[0].click()
     page.choose("Compare with", "=")
     browser.execute_script(Path(found.origin).with_name("axe.min.js").read_text())
