@@ -215,8 +215,12 @@ def _predictors(held: HeldOut, columns: list[int]) -> dict[str, Any]:
     network = held.model.network_
     scale = network.output_scale.item() if isinstance(network, ClosingLSPIN) else 1.0
     reader = network.reader if isinstance(network, ClosingLSPIN) else network
-    weights = [layer.weight.detach().cpu().numpy() for layer in reader.predictor_layers]
-    biases = [layer.bias.detach().cpu().numpy() for layer in reader.predictor_layers]
+    weights = [
+        layer.get_parameter("weight").detach().cpu().numpy() for layer in reader.predictor_layers
+    ]
+    biases = [
+        layer.get_parameter("bias").detach().cpu().numpy() for layer in reader.predictor_layers
+    ]
     weights[0] = weights[0][:, columns]
     weights[-1], biases[-1] = scale * weights[-1], scale * biases[-1]
     return {
