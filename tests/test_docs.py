@@ -122,7 +122,7 @@ def test_troubleshooting_quotes_what_is_really_said():
 
 def test_the_reference_shows_every_room():
     rooms = {f"lspin.{path.parent.name}" for path in (ROOT / "lspin").glob("*/__init__.py")}
-    assert rooms | {"lspin.show.explorer"} == set(REFERENCE)
+    assert rooms | {"lspin.show.drop_zone"} == set(REFERENCE)
 
 
 def public(module):

@@ -43,8 +43,8 @@ import subprocess
 import sys
 from importlib.util import find_spec
 
-NEEDED = ("lspin", "altair", "distributed", "interpret", "ipfx", "ipywidgets", "lightgbm")
-NEEDED += ("pyabf", "vl_convert")
+NEEDED = ("lspin", "distributed", "interpret", "ipfx", "ipywidgets", "lightgbm")
+NEEDED += ("pyabf",)
 if not all(map(find_spec, NEEDED)):
     pip = [sys.executable, "-m", "pip", "install", "--quiet"]
     subprocess.run([*pip, "lspin[book,recordings,rivals]"], check=True)

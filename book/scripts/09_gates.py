@@ -45,8 +45,8 @@ import subprocess
 import sys
 from importlib.util import find_spec
 
-NEEDED = ("lspin", "altair", "distributed", "interpret", "ipfx", "ipywidgets", "lightgbm")
-NEEDED += ("pyabf", "vl_convert")
+NEEDED = ("lspin", "distributed", "interpret", "ipfx", "ipywidgets", "lightgbm")
+NEEDED += ("pyabf",)
 if not all(map(find_spec, NEEDED)):
     pip = [sys.executable, "-m", "pip", "install", "--quiet"]
     subprocess.run([*pip, "lspin[book,recordings,rivals]"], check=True)
@@ -303,39 +303,30 @@ for name in spread.nlargest(3).index:
     )
 
 # %% [markdown]
-# ## Any cell: click one
+# ## Any cell: click one, and close its gates yourself
 #
-# Below are some 30 held-out cells of each class, spread out by the two measurements that have the
-# largest effect on average. Click a cell, or choose it from the list: the bars show what the model
-# made of it. Try cells that lie among those of another class, and look for one that was called
-# wrongly.
+# Below are some 30 held-out cells of each class. Click a cell, or choose it from the list. Try cells
+# that lie among those of another class, and look for one that the model got wrong: the filter finds
+# them.
+#
+# Then move the slider to the left. Gates close in the model's own order, and the answer is predicted
+# again from what is left. Or close any gate by hand, with its box. *Predict first:* how many
+# measurements does this cell need? The page carries the predictors of the model, so it needs no Python
+# behind it, and these answers are the model's own.
 
 # %%
-from lspin.show.explorer import static_explorer
+from lspin import load_spikes
+from lspin.show import explore
 
 shown = held.cells.y.sample(frac=1, random_state=0).groupby(held.cells.y).head(30).index
 shown = shown.union([this_cell])
-x, y = gates["effect"].groupby("feature").mean().nlargest(2).index
-static_explorer(held.select(shown), x=x, y=y, selected=this_cell, source=cells.banner())
+spikes = load_spikes()
+shown = held.select(shown)
+explore(shown, spikes, selected=this_cell, source=cells.banner())
 
 # %% [markdown]
-# ## Live: close the gates yourself
-#
-# The chart above can only show what was computed beforehand. With Python behind the page you can
-# intervene. Choose a cell and move the slider to the left: gates close, those with the least effect first,
-# and the model predicts again from what is left. How many measurements does this cell need?
-#
-# **In the built book** there is no Python behind the page, so the sliders are left out: use the
-# chart above, or open this chapter with the rocket at the top of the page ({doc}`running`).
-
-# %% tags=["remove-output"]
-from lspin.show.explorer import live_explorer
-
-live_explorer(held)
-
-# %% [markdown]
-# What the slider does to one cell can be done to all of them at once. And instead of closing the gates
-# with the least effect first, we can follow the order in which the model closes them itself:
+# What the slider does to one cell can be done to all of them at once. And instead of the order in which
+# the model closes gates, we can close those with the least effect first:
 
 # %%
 orders = {

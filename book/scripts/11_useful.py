@@ -47,8 +47,8 @@ import subprocess
 import sys
 from importlib.util import find_spec
 
-NEEDED = ("lspin", "altair", "distributed", "interpret", "ipfx", "ipywidgets", "lightgbm")
-NEEDED += ("pyabf", "vl_convert")
+NEEDED = ("lspin", "distributed", "interpret", "ipfx", "ipywidgets", "lightgbm")
+NEEDED += ("pyabf",)
 if not all(map(find_spec, NEEDED)):
     pip = [sys.executable, "-m", "pip", "install", "--quiet"]
     subprocess.run([*pip, "lspin[book,recordings,rivals]"], check=True)
@@ -337,14 +337,15 @@ plt.show()
 print(make_card(chosen, odd.index[-1]))
 
 # %% [markdown]
-# With Python behind the page, choose any held-out cell and close gates below a threshold; the card
-# of the cell is at the bottom. **In the built book** the sliders are left out: open this chapter
-# with the rocket at the top of the page ({doc}`running`).
+# Here are the hundred oddest cells, the oddest first. Compare one with its class or with the class that
+# its gates are like, and close its gates: does the answer hang on one measurement?
 
-# %% tags=["remove-output"]
-from lspin.show.explorer import live_explorer
+# %%
+from lspin.show import explore
 
-live_explorer(chosen, card=lambda cell: plot_card(make_card(chosen, cell, spikes)))
+oddest = odd.index[:100]
+shown = chosen.select(oddest)
+explore(shown, spikes, selected=oddest[0], source=cells.banner())
 
 # %% [markdown]
 # ## Take-away

@@ -45,8 +45,8 @@ import subprocess
 import sys
 from importlib.util import find_spec
 
-NEEDED = ("lspin", "altair", "distributed", "interpret", "ipfx", "ipywidgets", "lightgbm")
-NEEDED += ("pyabf", "vl_convert")
+NEEDED = ("lspin", "distributed", "interpret", "ipfx", "ipywidgets", "lightgbm")
+NEEDED += ("pyabf",)
 if not all(map(find_spec, NEEDED)):
     pip = [sys.executable, "-m", "pip", "install", "--quiet"]
     subprocess.run([*pip, "lspin[book,recordings,rivals]"], check=True)
@@ -340,7 +340,7 @@ print("\n".join(str(classify(measured, known=known, temperature_c=25)).splitline
 # that is not yours: take no data that you must not share.
 
 # %% tags=["remove-output"]
-from lspin.show.explorer import drop_zone
+from lspin.show.drop_zone import drop_zone
 
 drop_zone()
 

@@ -1,31 +1,26 @@
-"""The explorers show what the model did: its own gates and probabilities, in the cells' units."""
+"""The explorer's page holds what the model did: its gates, its predictors, the cells' values.
 
+Its script is tried in a browser, in `test_explorer_in_browser`.
+"""
+
+import base64
 import json
 import re
 from html.parser import HTMLParser
+from pathlib import Path
 
-import matplotlib
 import numpy as np
 import pandas as pd
 import pytest
 
-from lspin import LSPINClassifier, load_cells
+import lspin.show.explorer as explorer
+from lspin import LSPINClassifier, load_cells, load_spikes
 from lspin.data import own_cells
-from lspin.explain import (
-    HeldOut,
-    explain_cells,
-    gated_probabilities,
-    hold_out,
-    open_gates_of,
-    train_on,
-)
-from lspin.show import make_card, plot_by_class, plot_card, plot_scatter
-from lspin.show.explorer import gate_chart, live_explorer, static_explorer
+from lspin.explain import HeldOut, hold_out, train_on
+from lspin.model import close_in_turn
+from lspin.show import explore
 
-matplotlib.use("Agg")
-
-import matplotlib.pyplot as plt  # noqa: E402
-
+torch = pytest.importorskip("torch")
 pytestmark = pytest.mark.usefixtures("few_mixtures")
 
 
@@ -37,171 +32,163 @@ def cells():
 
 @pytest.fixture(scope="module")
 def held(cells, apart):
-    seen, shown = apart(cells, 900, 80)
-    model = LSPINClassifier(8, n_members=2, n_steps=150)
+    seen, shown = apart(cells, 600, 40)
+    model = LSPINClassifier(4, n_members=2, n_steps=60)
     return HeldOut(train_on(seen, model, 0), seen, shown)
 
 
-@pytest.fixture(scope="module")
-def tables(held):
-    return explain_cells(held)
+def content(page):
+    """What the page holds, as its script reads it."""
+    return json.loads(re.search(r'application/json">(.*?)</script>', page.data, re.S)[1])
+
+
+def numbers(text, *shape):
+    return np.frombuffer(base64.b64decode(text), dtype="<f4").reshape(shape)
+
+
+def answers(shown, is_open):
+    """Compute probabilities from what is on the page, shape (n, c); `is_open` has shape (n, f)."""
+    n, f, p = len(shown["cells"]), len(shown["features"]), shown["n_predictors"]
+    gated = numbers(shown["gated"], n, shown["n_masks"], f) * is_open[:, None]
+    hidden = gated.repeat(p // shown["n_masks"], axis=1).transpose(1, 0, 2)
+    for k, layer in enumerate(shown["layers"]):
+        weight = numbers(layer["weight"], p, layer["n_in"], layer["n_out"])
+        hidden = np.maximum(hidden, 0) if k else hidden
+        hidden = hidden @ weight + numbers(layer["bias"], p, 1, layer["n_out"])
+    return torch.tensor(hidden.mean(axis=0)).softmax(dim=1).numpy()
+
+
+def opened(shown, n_open=None):
+    """Which gates are open: the first `n_open` of the order, by default the model's own."""
+    is_open = np.zeros((len(shown["cells"]), len(shown["features"])), dtype=bool)
+    for row, cell in zip(is_open, shown["cells"], strict=True):
+        row[cell["order"][: cell["n_open"] if n_open is None else n_open]] = True
+    return is_open
 
 
 @pytest.fixture(scope="module")
-def page(held):
-    selected = held.cells.X.index[3]
-    html = static_explorer(held, x="tau", y="rise_ms_ramp", selected=selected, n_gates=5).data
-    # What stands between the library and the options is the chart, as JSON.
-    chart = re.search(r"vegaEmbed\(document\.currentScript\.\w+, (\{.*\}), \{", html, re.S)
-    return html, json.loads(chart.group(1))
+def shown(held):
+    return content(explore(held, load_spikes("twin")))
 
 
-def test_the_static_page_loads_nothing(page):
+def test_the_page_loads_nothing(held):
     tags = []
     parser = HTMLParser()
     parser.handle_starttag = lambda tag, attributes: tags.append((tag, dict(attributes)))
-    parser.feed(page[0])
-    assert tags == [("style", {}), ("div", {"class": "gate-explorer"}), ("script", {})]
+    parser.feed(explore(held).data)
+    json_type = {"type": "application/json"}
+    host = ("div", {"class": "lspin-explorer"})
+    assert tags == [("style", {}), host, ("script", json_type), ("script", {})]
+    for suffix in (".js", ".css"):
+        text = Path(explorer.__file__).with_suffix(suffix).read_text()
+        addresses = re.findall(r"https?://[^\"')\s]+|@import|url\(", text)
+        assert set(addresses) <= {"http://www.w3.org/2000/svg"}  # a name, never fetched
+        assert not re.search(r"innerHTML|insertAdjacentHTML|document\.write|\beval\b", text)
 
 
-def test_the_static_page_keeps_the_library_out_of_the_page_scope(page):
-    # Sphinx's own scripts declare `_`, and two declarations of one name stop both.
-    html, _ = page
-    script = html[html.index("<script>") + len("<script>") :]
-    assert script.startswith("(() => {")
+def test_gates_close_in_the_models_own_order(held, shown):
+    network = held.model.network_
+    z = torch.tensor(held.Z.to_numpy())
+    place, _ = close_in_turn(network.reader, z, network.expected(z), network.task)
+    labels = [feature["label"] for feature in shown["features"]]
+    assert len(set(labels)) == len(labels)
+    columns = [explorer.feature_named(name).label for name in held.Z.columns]
+    for cell, places in zip(shown["cells"], place.numpy(), strict=True):
+        expected = [columns[j] for j in places.argsort()[: explorer.N_LISTED]]
+        assert [labels[j] for j in cell["order"]] == expected
+        assert cell["n_open"] == 4
 
 
-def test_the_static_chart_holds_each_cells_strongest_open_gates(page, tables):
-    _, chart = page
-    predictions, gates = tables
-    rows = next(
-        pd.DataFrame(data) for data in chart["datasets"].values() if "measurement" in data[0]
-    )
-    assert set(rows["cell"]) == set(predictions.index.astype(str))
-    for cell, mine in rows.groupby("cell"):
-        opened = open_gates_of(gates, int(cell))
-        expected = opened["effect"].abs().nlargest(5)
-        np.testing.assert_allclose(sorted(mine["effect"].abs()), sorted(expected), atol=1e-4)
-        assert mine["measurement"].is_unique  # two with one name would share a bar
+@pytest.mark.parametrize("n_open", [0, 1, 3, None])
+def test_the_page_gives_the_models_answers(held, shown, n_open):
+    is_open = opened(shown, n_open)
+    labels = [feature["label"] for feature in shown["features"]]
+    columns = [explorer.feature_named(name).label for name in held.Z.columns]
+    keep = np.zeros(held.Z.shape, dtype=bool)
+    keep[:, [columns.index(label) for label in labels]] = is_open
+    assert shown["classes"] == held.model.classes_.tolist()
+    np.testing.assert_allclose(answers(shown, is_open), held.closing(keep), atol=1e-5)
+    if n_open is None:
+        np.testing.assert_allclose(answers(shown, is_open), held.probability, atol=1e-5)
 
 
-def test_the_static_chart_is_complete_before_any_click(page, tables):
-    _, chart = page
-    (pick,) = chart["params"]
-    assert pick["value"] == [{"cell": str(tables[0].index[3])}]
-    # By keyboard the cells are reached through the list, so all must be in it.
-    assert set(pick["bind"]["options"]) == set(tables[0].index.astype(str))
-    assert "SYNTHETIC TWIN" in chart["description"]
-    assert "SYNTHETIC TWIN" in chart["title"]["subtitle"]
+@pytest.mark.parametrize("limit", [{}, {"max_open": 4, "gating": "local"}], ids=["none", "local"])
+def test_the_page_gives_the_answers_of_other_gates(cells, apart, limit):
+    seen, others = apart(cells, 300, 12)
+    model = LSPINClassifier(n_members=2, n_steps=30, **limit)
+    held = HeldOut(train_on(seen, model, 0), seen, others)
+    shown = content(explore(held))
+    np.testing.assert_allclose(answers(shown, opened(shown)), held.probability, atol=1e-5)
+    for cell, row in zip(shown["cells"], held.gates, strict=True):
+        np.testing.assert_allclose(sorted(cell["gates"]), np.sort(row[row > 0]), atol=0.006)
+    # The strongest by its own effect is the last to close.
+    strongest = held.Z.columns[abs(held.own_effects).argmax(axis=1)]
+    labels = [shown["features"][cell["order"][0]]["label"] for cell in shown["cells"]]
+    assert labels == [explorer.feature_named(name).label for name in strongest]
 
 
-@pytest.mark.parametrize(
-    ("change", "message"), [({"selected": -5}, "selected=-5"), ({"x": "colour"}, "'colour'")]
-)
-def test_the_static_explorer_names_what_it_cannot_show(held, change, message):
-    arguments = {"x": "tau", "y": "sag", "selected": held.cells.X.index[0], **change}
-    with pytest.raises(ValueError, match=message):
-        static_explorer(held, **arguments)
+def test_values_and_spikes_are_those_of_the_cell(held, shown):
+    spikes = load_spikes("twin").waveform_mv
+    values = numbers(shown["values"], len(held.cells), -1)
+    waveforms = numbers(shown["spikes"], -1, len(shown["time_ms"]))
+    sag = [feature["label"] for feature in shown["features"]].index("sag")
+    for row, (i, cell) in enumerate(zip(held.cells.X.index, shown["cells"], strict=True)):
+        assert cell["id"] == str(i) and cell["label"] == held.cells.y[i]
+        assert values[row, sag] == pytest.approx(held.cells.X.loc[i, "sag"], nan_ok=True)
+        if i in spikes.index:
+            np.testing.assert_allclose(waveforms[cell["spike"]], spikes.loc[i], rtol=1e-5)
+        else:
+            assert cell["spike"] is None
+    typical = numbers(shown["typical"], len(shown["names"]), -1)[shown["names"].index("Pvalb+")]
+    of_class = held.seen.X[held.seen.y == "Pvalb+"]
+    assert typical[sag] == pytest.approx(of_class["sag"].median())
 
 
-def test_own_classes_and_features_are_shown_as_they_are_called():
+def test_without_spikes_no_cell_has_one(held):
+    shown = content(explore(held))
+    assert {cell["spike"] for cell in shown["cells"]} == {None}
+    assert not any(shown["has_typical_spike"])
+
+
+def test_axes_spread_the_cells():
     rng = np.random.default_rng(0)
-    X = pd.DataFrame(rng.normal(size=(120, 3)), columns=["soma area", "tau", "5HT response"])
-    y = np.where(X["soma area"] > 0, "5HT", "basket <b>")
-    (held,) = hold_out(
-        own_cells(X, y), LSPINClassifier(n_members=2, n_steps=30), n_folds=1, verbose=0
+    n = 100
+    values = pd.DataFrame(
+        {
+            "indicator": np.arange(n) % 2,
+            "half is 0": np.maximum(0, rng.normal(size=n)),
+            "outlier": np.append(rng.normal(size=n - 1), 1e3),
+            "constant": np.ones(n),
+            "hardly measured": np.where(np.arange(n) % 3, np.nan, rng.normal(size=n)),
+            "good": rng.normal(size=n),
+            "much used": rng.normal(size=n),
+        }
     )
-    one = held.cells.X.index[0]
-    html = static_explorer(held, x="soma area", y="5HT response", selected=one).data
-    assert "soma area" in html and "5HT" in html and "a table of your own" in html
-    assert "soma area" in live_explorer(held).children[1].value
-    card = make_card(held, one)
-    assert "soma area" in str(card) and "5HT" in str(card)
-    plot_card(card)
-    for draw in (plot_by_class, plot_scatter):
-        draw(held.cells.X, held.cells, *(["tau", "soma area"] if draw is plot_scatter else []))
-    plt.close("all")
+    values.insert(0, "as much used", values["much used"] + 1e-3 * rng.normal(size=n))
+    share_open = np.array([0.8, 1, 1, 1, 1, 1, 0.3, 0.9])
+    chosen = [values.columns[j] for j in explorer._axes(values, share_open)]
+    assert chosen == ["much used", "good", "as much used"]
 
 
-@pytest.fixture
-def live(held):
-    box = live_explorer(held)
-    kind, cell, n_left = box.children[0].children
-    return kind, cell, n_left, box.children[1]
+def test_axes_of_the_twin_are_continuous(held, shown):
+    labels = [shown["features"][j]["label"] for j in shown["axes"]]
+    assert len(labels) > 10 and not [label for label in labels if label.startswith("no ")]
 
 
-def test_the_live_explorer_lists_the_cells_of_the_class(live, held):
-    kind, cell, _, view = live
-    assert kind.value == "Glutamatergic"
-    before = view.value
-    kind.value = "Vip+"
-    assert {i for _, i in cell.options} == set(held.cells.y.index[held.cells.y == "Vip+"])
-    assert "True class Vip+" in view.value
-    assert view.value != before
+def test_whatever_a_table_holds_stays_inside_the_page():
+    rng = np.random.default_rng(0)
+    name = 'a</script><!--<script> "$\\frac{1$" \u2028\u202e'
+    X = pd.DataFrame(rng.normal(size=(120, 3)), columns=[name, "tau", "5HT response"])
+    y = np.where(X[name] > 0, "5HT", "basket <b>")
+    model = LSPINClassifier(n_members=2, n_steps=30)
+    (held,) = hold_out(own_cells(X, y), model, n_folds=1, verbose=0)
+    page = explore(held, source=name)
+    shown = content(page)
+    assert page.data.count("</script>") == 2 and "<!--" not in page.data
+    assert {"label": name, "unit": ""} in shown["features"]
+    assert shown["source"] == name and shown["names"] == ["5HT", "basket <b>"]
 
 
-def test_the_live_explorer_closes_gates_and_predicts_again(live, held, tables, monkeypatch):
-    predicted = []
-    closing = HeldOut.closing
-
-    def count(self, keep):
-        predicted.append(len(self.cells))
-        return closing(self, keep)
-
-    monkeypatch.setattr(HeldOut, "closing", count)
-    _, cell, n_left, view = live
-    rows = tables[1].loc[cell.value].reindex(held.Z.columns)
-    is_open = rows["gate"] > 0
-    assert is_open.sum() > 2
-    for n in (2, 0):
-        n_left.value = n
-        assert f"{n} of {is_open.sum()} open gates left" in view.value
-        strongest = rows.loc[is_open, "effect"].abs().nlargest(n).index
-        keep = held.Z.columns.isin(strongest)
-        expected = gated_probabilities(held.model, held.Z.loc[[cell.value]], keep)[0]
-        for share in expected:
-            assert f"<td>{share:.0%}</td>" in view.value
-    assert predicted == [1, 1]  # a move of the slider costs the prediction of one cell
-
-
-def test_the_live_explorer_can_show_every_cell(live, held):
-    kind, cell, n_left, view = live
-    n_left.value = 1
-    for name in held.cells.y.unique():
-        kind.value = name
-        for _, one in cell.options:
-            cell.value = one
-            assert "nan" not in view.value
-
-
-def test_the_live_explorer_draws_the_card_of_the_chosen_cell(held):
-    drawn = []
-
-    def card(specimen_id):
-        drawn.append(specimen_id)
-        fig, ax = plt.subplots()
-        ax.set_title(f"card of {specimen_id}")
-        return fig
-
-    figures = len(plt.get_fignums())
-    box = live_explorer(held, card)
-    _, cell, n_left = box.children[0].children
-    assert drawn == [cell.value]
-    n_left.value = 1  # the card is about the cell as it is
-    assert drawn == [cell.value]
-    cell.value = cell.options[3][1]
-    assert drawn[-1] == cell.value
-    assert f"cell {cell.value}" in box.children[2].value and "<svg" in box.children[2].value
-    assert len(plt.get_fignums()) == figures
-
-
-def test_the_chart_shows_each_cell_at_its_own_values(held):
-    order = held.cells.X.index[[7, 2, 30, 1]]
-    some = held.select(order)
-    data = gate_chart(some, x="vrest", y="tau", selected=order[0]).to_dict()["datasets"]
-    points = next(pd.DataFrame(rows) for rows in data.values() if "title" in rows[0])
-    for _, row in points.iterrows():
-        cell = int(row["cell"])
-        assert row["class"] == held.cells.y[cell]
-        assert row["x"] == pytest.approx(held.cells.X.loc[cell, "vrest"], abs=1e-3)
-        assert row["title"].startswith(f"{cell}: {row['class']}")
+def test_a_cell_that_is_not_there_is_named(held):
+    with pytest.raises(ValueError, match="selected=-5"):
+        explore(held, selected=-5)

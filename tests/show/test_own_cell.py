@@ -23,7 +23,7 @@ from lspin.features import (  # noqa: E402
 )
 from lspin.model import cache  # noqa: E402
 from lspin.show import cards_table, own_cell, plot_own_card
-from lspin.show.explorer import drop_zone
+from lspin.show.drop_zone import drop_zone
 from lspin.show.own_cell import classify_file, own_row, write_cards
 
 pytestmark = pytest.mark.usefixtures("few_mixtures", "small_model")
