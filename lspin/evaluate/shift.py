@@ -168,6 +168,9 @@ def shift(
     chance = ((X.isna().sum() + 1) / (len(X) + 1)) ** len(Y)
     nobody_has_it = Y.isna().all() & (chance < _CHANCE_MISSING)
     nobody_has_it[NOT_MEASURED] = bool((Y[NOT_MEASURED] == 1).all())
+    # To a question of yes or no, a single cell may well give the rare answer.
+    known = (len(Y) == 1) & (X.nunique() == 2) & ((Y.iloc[0] == X.min()) | (Y.iloc[0] == X.max()))
+    known = known.to_numpy() & (X.columns != NOT_MEASURED)
     table = pd.DataFrame(
         {
             "train": X.median(),
@@ -176,7 +179,7 @@ def shift(
             "limit": limit,
             "measured_train": X.notna().mean(),
             "measured_new": Y.notna().mean(),
-            "outside": (np.abs(distance) > limit) | nobody_has_it.to_numpy(),
+            "outside": ((np.abs(distance) > limit) & ~known) | nobody_has_it.to_numpy(),
         },
         index=pd.Index(X.columns, name="feature"),
     )

@@ -13,6 +13,8 @@ import pandas as pd
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
+from lspin.features.catalogue import FEATURES
+from lspin.features.form import impossible_values
 from lspin.features.inputs import LOGGED_FEATURES, model_inputs, table_inputs
 from lspin.model import saved
 from lspin.model.estimator import LSPINClassifier, LSPINRegressor
@@ -148,6 +150,13 @@ class TableModel:
                 f"Nothing was measured in {empty.sum()} of {len(table)} rows, such as "
                 f"{table.index[empty.argmax()]}: the median of the training rows stands for all."
             )
+        if set(self.columns) <= set(FEATURES):  # they are measurements of neurons
+            wrong = impossible_values(table[list(self.columns)])
+            doubts += [
+                f"{len(wrong)} of {len(table)} rows have a value that no neuron has, such as "
+                f"{row}: {why[0]}"
+                for row, why in list(wrong.items())[:1]
+            ]
         far = self._standardised(table, clipped=False).abs()
         share = (far >= FAR_SD).mean()
         odd = share.index[share > FAR_SHARE] if len(table) > 2 else []
