@@ -47,6 +47,7 @@ from lspin.model.recipe import (
 from lspin.model.selection import count_open, one_standard_error
 from lspin.model.splits import (
     check_groups,
+    check_sample_weight,
     draw_members,
     n_folds_possible,
     shuffled_folds,
@@ -94,6 +95,7 @@ __all__ = [
     "all_outputs",
     "check_device",
     "check_groups",
+    "check_sample_weight",
     "classification_loss",
     "close_in_turn",
     "count_open",

@@ -107,7 +107,7 @@ def left_out(outputs: Tensor, members: Sequence[Member]) -> Tensor:
     return (outputs * is_out).sum(dim=0) / is_out.sum(dim=0)
 
 
-def fit_temperature(logits: Tensor, truth: Tensor) -> float:
+def fit_temperature(logits: Tensor, truth: Tensor, weight: Tensor | None = None) -> float:
     """Return what logits are to be divided by so that the probabilities are calibrated ([1]_).
 
     Parameters
@@ -116,6 +116,8 @@ def fit_temperature(logits: Tensor, truth: Tensor) -> float:
         Of rows whose own label was not learned from; rows with NaN are left out.
     truth : Tensor, shape (n,)
         Class indices.
+    weight : Tensor, shape (n,), optional
+        How much each row counts; 1 if not given.
 
     Returns
     -------
@@ -140,12 +142,20 @@ def fit_temperature(logits: Tensor, truth: Tensor) -> float:
     if not known.any():
         return 1.0
     logits, truth = logits[known].double(), truth[known]
+    counts = None if weight is None else weight[known].double()
 
     def loss(log_temperature: float) -> float:
-        return F.cross_entropy(logits / math.exp(log_temperature), truth).item()
+        scaled = logits / math.exp(log_temperature)
+        if counts is None:
+            return F.cross_entropy(scaled, truth).item()
+        return _mean(F.cross_entropy(scaled, truth, reduction="none"), counts).item()
 
     with one_torch_thread(), own_torch_state(), torch.no_grad():
         return math.exp(minimize_scalar(loss, bounds=(-1.6, 1.6), method="bounded").x)
+
+
+def _mean(values: Tensor, weight: Tensor) -> Tensor:
+    return (values * weight).sum() / weight.sum()
 
 
 def mixtures(x: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
@@ -195,6 +205,7 @@ def lesson(
     members: Sequence[Member],
     *,
     weight: Tensor | None = None,
+    sample_weight: Tensor | None = None,
     task: Task,
     seed: int,
 ) -> Lesson:
@@ -218,6 +229,9 @@ def lesson(
         What each network was trained on.
     weight : Tensor, shape (n,), optional
         Weight of each cell in the loss; 1 if not given.
+    sample_weight : Tensor, shape (n,), optional
+        How much each cell counts where probabilities are calibrated, or the noise of the values is
+        estimated; 1 if not given. The weight of its class is no part of it.
     task : {"classification", "regression"}
         What `target` is.
     seed : int
@@ -251,16 +265,25 @@ def lesson(
     known = held.isnan()
     temperature, trust, weight_of_mixtures = 1.0, 0.0, 1.0
     if task == "classification":
-        temperature = fit_temperature(held.cpu(), target.argmax(dim=1).cpu())
+        temperature = fit_temperature(held.cpu(), target.argmax(dim=1).cpu(), sample_weight)
         held, said = (held / temperature).softmax(dim=1), (said / temperature).softmax(dim=1)
     elif not known.all():
-        error = (held - target)[~known].square().mean() / target[~known].var(correction=0)
+        counts = None if sample_weight is None else sample_weight.to(x)[:, None][~known]
+        error = _unexplained(held[~known], target[~known], counts)
         trust = float((1 - error).nan_to_num(nan=1.0).clamp(0, 1))  # NaN: a constant, predicted
         weight_of_mixtures = 1 - trust
     target = torch.where(known, target, torch.lerp(held, target, trust))
     weight = torch.cat([weight, weight_of_mixtures * weight[first]])
     rows, said = torch.cat([x, mixed]), torch.cat([target, said])
     return Lesson(rows, said, weight, len(x), dense, temperature)
+
+
+def _unexplained(said: Tensor, values: Tensor, weight: Tensor | None) -> Tensor:
+    """Return the share of the variance of values that what was said of them leaves open."""
+    error = (said - values).square()
+    if weight is None:
+        return error.mean() / values.var(correction=0)
+    return _mean(error, weight) / _mean((values - _mean(values, weight)).square(), weight)
 
 
 def all_outputs(network: PackedLSPIN, x: Tensor) -> Tensor:

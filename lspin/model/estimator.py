@@ -14,7 +14,7 @@ import torch
 from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin, clone
 from sklearn.utils import check_random_state
-from sklearn.utils.class_weight import compute_sample_weight
+from sklearn.utils.class_weight import compute_class_weight
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 from torch.nn import functional as F
@@ -42,7 +42,12 @@ from lspin.model.recipe import (
     Recipe,
     whole_number,
 )
-from lspin.model.splits import check_groups, draw_members, n_folds_possible
+from lspin.model.splits import (
+    check_groups,
+    check_sample_weight,
+    draw_members,
+    n_folds_possible,
+)
 from lspin.model.threads import one_torch_thread, own_torch_state
 from lspin.model.training import Member, Task, fit_members
 
@@ -51,6 +56,9 @@ AUTO_FOLDS = 3
 
 MAX_WEIGHT = 1e6
 """Of a class. Larger ones would swamp what float32 can tell apart."""
+
+LEAST_WEIGHT = 1e-6
+"""Of a row, beside a mean of 1: such rows together count next to nothing, and float32 holds it."""
 
 FLOATS = (np.float64, np.float32)
 """Accepted as they are; a large table should not be copied for nothing."""
@@ -70,7 +78,13 @@ class Plan:
     Attributes
     ----------
     X : ndarray, shape (n, d)
-        Checked features.
+        Checked features; rows of weight 0 are gone.
+    y : ndarray, shape (n,)
+        Their labels or values, as they were given.
+    groups : ndarray of int, shape (n,), or None
+        Their donors.
+    sample_weight : ndarray, shape (n,), or None
+        Their weights, 1 on average.
     target : ndarray, shape (n,)
         Class indices (int64), or standardised values (float32).
     members : list of Member
@@ -88,6 +102,9 @@ class Plan:
     """
 
     X: np.ndarray
+    y: np.ndarray
+    groups: np.ndarray | None
+    sample_weight: np.ndarray | None
     target: np.ndarray
     members: list[Member]
     seed: int
@@ -102,6 +119,10 @@ class Plan:
         """Whether any gate has to close."""
         return self.mask_recipe.lam > 0 or self.mask_recipe.is_limited(self.X.shape[1])
 
+    def weight_of(self, rows: np.ndarray) -> torch.Tensor | None:
+        """Return how much these rows count, or None if all count the same."""
+        return None if self.sample_weight is None else torch.as_tensor(self.sample_weight[rows])
+
     def dense(self, verbose: int = 0) -> PackedLSPIN:
         """Train the networks that see everything."""
         return fit_members(
@@ -114,7 +135,14 @@ class Plan:
 
     def lesson(self, dense: PackedLSPIN) -> Lesson:
         """Let the networks that see everything say what they expect."""
-        return lesson(dense, members=self.members, task=self.task, seed=self.seed, **self.training)
+        return lesson(
+            dense,
+            members=self.members,
+            sample_weight=self.weight_of(np.arange(len(self.X))),
+            task=self.task,
+            seed=self.seed,
+            **self.training,
+        )
 
     def behind_masks(self, taught: Lesson, verbose: int = 0) -> PackedLSPIN:
         """Train what predicts from few measurements, and the gating networks if there are any."""
@@ -194,24 +222,49 @@ class _BaseLSPIN(BaseEstimator):
             raise ValueError(f"Give lam={self.lam!r} or max_open='auto', not both.")
         return made[0], made[1]
 
-    def _encode(self, X: ArrayLike, y: ArrayLike) -> tuple[np.ndarray, np.ndarray, dict, dict]:
-        """Return features, targets, training arguments and meaning, as `Plan` has them."""
+    def _encode(
+        self, y: np.ndarray, sample_weight: np.ndarray | None
+    ) -> tuple[np.ndarray, dict, dict]:
+        """Return targets, training arguments and meaning, as `Plan` has them."""
         raise NotImplementedError
 
     def _plan(
-        self, X: ArrayLike, y: ArrayLike, groups: ArrayLike | None, rng: np.random.RandomState
+        self,
+        X: ArrayLike,
+        y: ArrayLike,
+        groups: ArrayLike | None,
+        rng: np.random.RandomState,
+        sample_weight: ArrayLike | None = None,
     ) -> Plan:
         """Check parameters and data, and draw the rows and the seed of each network."""
         n_members = whole_number("n_members", self.n_members)
         check_device(self.device)
         recipe, mask_recipe = self._recipes()
-        features, target, training, meaning = self._encode(X, y)
-        groups = None if groups is None else check_groups(groups, len(features))
-        members = draw_members(target, groups, n_members, rng, task=self.task)
-        training["x"] = _tensor(features, self.device)
-        seed = int(rng.randint(2**31))
+        is_regression = self.task == "regression"
+        X, y = validate_data(self, X, y, dtype=FLOATS, y_numeric=is_regression)
+        donors = None if groups is None else check_groups(groups, len(X))
+        weight = None
+        if sample_weight is not None:
+            given = check_sample_weight(sample_weight, len(X))
+            kept = given > 0
+            X, y, weight = X[kept], y[kept], _relative(given[kept])
+            donors = None if donors is None else donors[kept]
+        target, training, meaning = self._encode(y, weight)
+        members = draw_members(target, donors, n_members, rng, task=self.task)
+        training["x"] = _tensor(X, self.device)
         return Plan(
-            features, target, members, seed, recipe, mask_recipe, self.task, training, meaning
+            X=X,
+            y=y,
+            groups=donors,
+            sample_weight=weight,
+            target=target,
+            members=members,
+            seed=int(rng.randint(2**31)),
+            recipe=recipe,
+            mask_recipe=mask_recipe,
+            task=self.task,
+            training=training,
+            meaning=meaning,
         )
 
     @one_torch_thread()
@@ -241,11 +294,18 @@ class _BaseLSPIN(BaseEstimator):
 
     def _count_open(self, plan: Plan, taught: Lesson | None) -> None:
         """Count how often each gate opens; not a part of `_adopt`, because a path needs it not."""
-        _, _, gates = self._on_training_rows(plan, taught)
-        self.feature_importances_ = (gates > 0).double().mean(dim=0).numpy()
+        rows, _, gates = self._on_training_rows(plan, taught)
+        is_open = (gates > 0).numpy()
+        self.feature_importances_ = np.average(is_open, axis=0, weights=plan.weight_of(rows))
 
     @own_torch_state()
-    def fit(self, X: ArrayLike, y: ArrayLike, groups: ArrayLike | None = None) -> Self:
+    def fit(
+        self,
+        X: ArrayLike,
+        y: ArrayLike,
+        groups: ArrayLike | None = None,
+        sample_weight: ArrayLike | None = None,
+    ) -> Self:
         """Train the networks.
 
         Parameters
@@ -257,6 +317,11 @@ class _BaseLSPIN(BaseEstimator):
         groups : array-like, shape (n,), optional
             Donor of each cell. If given, no donor is in both the training and the
             validation rows of a network.
+        sample_weight : array-like, shape (n,), optional
+            How much each row counts, 0 or more, beside the others: all weights times ten change
+            nothing. A row of weight 0 is as if it were not there. In training, a row of weight 2
+            costs twice as much; it is not the same as the row given twice, because of two copies
+            a network could learn one and be judged by the other.
 
         Returns
         -------
@@ -270,9 +335,9 @@ class _BaseLSPIN(BaseEstimator):
         """
         rng = check_random_state(self.random_state)
         fitted = copy(self)  # so that a fit that fails leaves this one as it was
-        plan = fitted._plan(X, y, groups, rng)
+        plan = fitted._plan(X, y, groups, rng, sample_weight)
         if self.max_open == "auto":
-            best = fitted._best_max_open(plan, y, groups, rng)
+            best = fitted._best_max_open(plan, rng)
             plan = replace(plan, mask_recipe=replace(plan.mask_recipe, max_open=best))
         dense = plan.dense(self.verbose)
         if plan.is_sparse:
@@ -285,16 +350,21 @@ class _BaseLSPIN(BaseEstimator):
         self.__dict__.update(fitted.__dict__)
         return self
 
-    def _best_max_open(
-        self, plan: Plan, y: ArrayLike, groups: ArrayLike | None, rng: np.random.RandomState
-    ) -> int | None:
+    def _best_max_open(self, plan: Plan, rng: np.random.RandomState) -> int | None:
         """Choose a budget by the rule of one standard error, on folds of the training rows."""
-        n_folds = n_folds_possible(plan.target, groups, AUTO_FOLDS, task=self.task)
+        n_folds = n_folds_possible(plan.target, plan.groups, AUTO_FOLDS, task=self.task)
         if n_folds < 2:
             raise ValueError("max_open='auto' needs at least 2 rows (and donors) of every class.")
         model = clone(self).set_params(max_open=None, random_state=rng)
         path = lspin_path(
-            model, plan.X, y, groups=groups, n_splits=n_folds, n_folds=n_folds, verbose=self.verbose
+            model,
+            plan.X,
+            plan.y,
+            groups=plan.groups,
+            sample_weight=plan.sample_weight,
+            n_splits=n_folds,
+            n_folds=n_folds,
+            verbose=self.verbose,
         )
         best = path.one_standard_error()
         return None if best == math.inf else int(best)
@@ -504,31 +574,34 @@ class LSPINClassifier(ClassifierMixin, _BaseLSPIN):
         )
         self.class_weight = class_weight
 
-    def _encode(self, X: ArrayLike, y: ArrayLike) -> tuple[np.ndarray, np.ndarray, dict, dict]:
-        features, labels = validate_data(self, X, y, dtype=FLOATS)
-        check_classification_targets(labels)
-        classes, target = np.unique(labels, return_inverse=True)
+    def _encode(
+        self, y: np.ndarray, sample_weight: np.ndarray | None
+    ) -> tuple[np.ndarray, dict, dict]:
+        check_classification_targets(y)
+        classes, target = np.unique(y, return_inverse=True)
         if len(classes) < 2:
             raise ValueError(
                 f"LSPINClassifier needs at least 2 classes in y, got 1 class: {classes[0]!r}."
             )
-        weight = None
+        weight = sample_weight
         if self.class_weight is not None:
-            weights = compute_sample_weight(self.class_weight, labels)
+            weights = compute_class_weight(
+                self.class_weight, classes=classes, y=y, sample_weight=sample_weight
+            )
             if not np.isfinite(weights).all() or (weights < 0).any() or weights.max() > MAX_WEIGHT:
                 raise ValueError(
                     f"class_weight must be numbers from 0 to {MAX_WEIGHT:g}, got "
                     f"{self.class_weight!r}."
                 )
-            if any(weights[target == k].max() == 0 for k in range(len(classes))):
+            if not weights.all():
                 raise ValueError(
                     f"class_weight gives no weight to a class: {self.class_weight!r}. "
                     "Leave its rows out instead."
                 )
-            weight = _tensor(weights, self.device)
+            weight = weights[target] if weight is None else weights[target] * weight
         shares = F.one_hot(torch.as_tensor(target), len(classes)).to(torch.float32)
-        training = {"target": shares.to(self.device), "weight": weight}
-        return features, target, training, {"classes_": classes}
+        training = {"target": shares.to(self.device), "weight": _weights(weight, self.device)}
+        return target, training, {"classes_": classes}
 
     @one_torch_thread()
     def _adopt(
@@ -543,14 +616,16 @@ class LSPINClassifier(ClassifierMixin, _BaseLSPIN):
         if isinstance(self.network_, PackedLSPIN) and taught is None:
             x = torch.tensor(plan.X, dtype=torch.float64, device=self.device)
             logits = left_out(all_outputs(self.network_, x).cpu(), plan.members)
-            return fit_temperature(logits, torch.as_tensor(plan.target, device="cpu"))
+            truth, every = torch.as_tensor(plan.target, device="cpu"), np.arange(len(x))
+            return fit_temperature(logits, truth, plan.weight_of(every))
         # A sparse model learned what was said of a row by networks that left it out, if any did.
         rows, logits, _ = self._on_training_rows(plan, taught)
         is_out = np.zeros(len(plan.X), dtype=bool)
         for member in plan.members:
             is_out[np.setdiff1d(member.valid, member.train)] = True
-        truth = torch.as_tensor(plan.target[rows], device="cpu")
-        return fit_temperature(logits[is_out[rows]], truth[is_out[rows]])
+        known = is_out[rows]
+        truth = torch.as_tensor(plan.target[rows[known]], device="cpu")
+        return fit_temperature(logits[known], truth, plan.weight_of(rows[known]))
 
     def predict_proba(self, X: ArrayLike) -> np.ndarray:
         """Class probabilities of the averaged logits of all predictors, calibrated.
@@ -645,19 +720,20 @@ class LSPINRegressor(RegressorMixin, _BaseLSPIN):
             verbose=verbose,
         )
 
-    def _encode(self, X: ArrayLike, y: ArrayLike) -> tuple[np.ndarray, np.ndarray, dict, dict]:
-        features, values = validate_data(self, X, y, dtype=FLOATS, y_numeric=True)
-        with np.errstate(over="ignore"):
-            mean, scale = values.mean(), values.std()
-        if (
-            not np.isfinite(scale) or scale == 0
-        ):  # its squares overflow or vanish, or it is constant
-            largest = np.abs(values).max() or 1.0
-            unit = values / largest
-            mean, scale = unit.mean() * largest, (unit.std() or 1.0) * largest
-        target = ((values - mean) / scale).astype(np.float32)
+    def _encode(
+        self, y: np.ndarray, sample_weight: np.ndarray | None
+    ) -> tuple[np.ndarray, dict, dict]:
+        with np.errstate(over="ignore", invalid="ignore"):
+            mean, scale = _mean_and_sd(y, sample_weight)
+        if not np.isfinite(scale) or scale == 0:
+            # Its squares overflow or vanish, or it is constant.
+            largest = np.abs(y).max() or 1.0
+            mean, scale = _mean_and_sd(y / largest, sample_weight)
+            mean, scale = mean * largest, (scale or 1.0) * largest
+        target = ((y - mean) / scale).astype(np.float32)
         values = torch.as_tensor(target[:, None], device=self.device)
-        return features, target, {"target": values}, {"_y_mean": mean, "_y_scale": scale}
+        training = {"target": values, "weight": _weights(sample_weight, self.device)}
+        return target, training, {"_y_mean": mean, "_y_scale": scale}
 
     def predict(self, X: ArrayLike) -> np.ndarray:
         """Return the mean prediction of all predictors for each cell, shape (n,)."""
@@ -694,3 +770,20 @@ def _tensor(array: np.ndarray, device: str) -> torch.Tensor:
             f"The table has a value of {np.abs(array).max():.3g}: scale it before the fit."
         )
     return torch.tensor(array, dtype=torch.float32, device=device)
+
+
+def _weights(weight: np.ndarray | None, device: str) -> torch.Tensor | None:
+    return None if weight is None else _tensor(weight, device)
+
+
+def _relative(weight: np.ndarray) -> np.ndarray | None:
+    """Return positive weights with a mean of 1, or None if they are all the same."""
+    if (weight == weight[0]).all():
+        return None
+    weight = weight / weight.max()  # first, because the sum may overflow
+    return np.maximum(weight / weight.mean(), LEAST_WEIGHT)
+
+
+def _mean_and_sd(values: np.ndarray, weight: np.ndarray | None) -> tuple[np.floating, np.floating]:
+    mean = np.average(values, weights=weight)
+    return mean, np.sqrt(np.average((values - mean) ** 2, weights=weight))

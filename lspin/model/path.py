@@ -24,7 +24,7 @@ from lspin.model.cache import fingerprint, recorded
 from lspin.model.closing import ClosingLSPIN
 from lspin.model.network import PackedLSPIN
 from lspin.model.selection import count_open, of_every_class, one_standard_error
-from lspin.model.splits import check_groups, shuffled_folds
+from lspin.model.splits import check_groups, check_sample_weight, shuffled_folds
 from lspin.model.threads import n_workers, own_torch_state
 from lspin.model.training import Task
 
@@ -94,6 +94,7 @@ def lspin_path(
     limit: str = "max_open",
     values: Sequence[float | None] = BUDGETS,
     groups: ArrayLike | None = None,
+    sample_weight: ArrayLike | None = None,
     n_folds: int = 1,
     n_splits: int = N_SPLITS,
     memory: Memory | None = None,
@@ -122,6 +123,9 @@ def lspin_path(
         Its values; no limit is None, or for "lam" 0.
     groups : array-like, shape (n,), optional
         Donor of each cell; no donor is on both sides of any split.
+    sample_weight : array-like, shape (n,), optional
+        How much each cell counts, in training (as in `LSPINClassifier.fit`) and in the scores; one
+        of weight 0 is as if it were not there. What comes before the model is fitted without.
     n_folds : int
         How many folds of the cross-validation to run: 1 is a quick look.
     n_splits : int
@@ -175,17 +179,24 @@ def lspin_path(
     if isinstance(X, pd.DataFrame):
         y = aligned(y, X.index, "y")
         groups = None if groups is None else aligned(groups, X.index, "groups")
+        if sample_weight is not None:
+            sample_weight = aligned(sample_weight, X.index, "sample_weight")
     y = np.asarray(y)
     donors = None if groups is None else check_groups(groups, len(y))
+    weight = None if sample_weight is None else check_sample_weight(sample_weight, len(y))
     rng = check_random_state(model.random_state)
-    folds = _cut(y, donors, max(n_splits, n_folds), rng, model.task)[:n_folds]
+    kept = np.arange(len(y)) if weight is None else np.flatnonzero(weight)
+    cut = _cut(
+        y[kept], None if donors is None else donors[kept], max(n_splits, n_folds), rng, model.task
+    )
+    folds = [(kept[train], kept[test]) for train, test in cut[:n_folds]]
 
     bar = tqdm(desc="path", total=n_folds * (1 + len(values)), disable=not verbose)
     run = Parallel(n_jobs=n_workers(), prefer="threads")
     done = recorded(memory)
     scores, rows, gates = [], [], []
     for k, (train, test) in enumerate(folds):
-        fold = _Fold(models, inputs, X, y, donors, train, test, rng)
+        fold = _Fold(models, inputs, X, y, donors, weight, train, test, rng)
         fold.learn(done)
         bar.update()
         keys = [fold.mask_key(i) for i in range(len(values))]
@@ -219,6 +230,7 @@ class _Fold:
         X: pd.DataFrame | ArrayLike,
         y: np.ndarray,
         donors: np.ndarray | None,
+        weight: np.ndarray | None,
         train: np.ndarray,
         test: np.ndarray,
         rng: np.random.RandomState,
@@ -230,12 +242,15 @@ class _Fold:
         self.models, self.y, self.test = [clone(model) for model in models], y, test
         self.closing: ClosingLSPIN | None = None
         groups = None if donors is None else donors[train]
+        sample_weight, self.weight = None, None
+        if weight is not None:
+            sample_weight, self.weight = weight[train], weight[test]
         # All draw the same numbers, so that only the limit differs; the stream moves on once.
         state = rng.get_state()
         self.plans = []
         for model in self.models:
             rng.set_state(state)
-            self.plans.append(model._plan(Z, y[train], groups, rng))
+            self.plans.append(model._plan(Z, y[train], groups, rng, sample_weight))
 
     def key(self, *more: Any) -> str:
         """Return a text that stands for all that a training depends on."""
@@ -244,6 +259,8 @@ class _Fold:
         weight = plan.training.get("weight")
         arrays = (plan.X, plan.target, None if weight is None else weight.cpu().numpy())
         device = str(self.models[0].device)
+        if plan.sample_weight is not None:
+            more = (*more, plan.sample_weight)
         return fingerprint(*arrays, plan.task, device, plan.recipe, plan.members, more)
 
     def learn(self, done: Callable) -> None:
@@ -272,7 +289,7 @@ class _Fold:
         fitted, plan = self.models[i], self.plans[i]
         fitted._adopt(self._model(plan, network), plan, self.taught if plan.is_sparse else None)
         gates = fitted.gates(self.Z_test)
-        row = _score(fitted, self.Z_test, self.y[self.test], np.unique(self.y))
+        row = _score(fitted, self.Z_test, self.y[self.test], np.unique(self.y), self.weight)
         return {**row, "open_gates": count_open(gates)}, gates
 
     def _model(self, plan: Plan, network: PackedLSPIN) -> PackedLSPIN | ClosingLSPIN:
@@ -309,14 +326,18 @@ def _score(
     Z: pd.DataFrame | np.ndarray,
     truth: np.ndarray,
     classes: np.ndarray,
+    weight: np.ndarray | None,
 ) -> dict[str, float]:
     if fitted.task == "regression":
         predicted = fitted.predict(Z)
-        return {"mse": mean_squared_error(truth, predicted), "r2": r2_score(truth, predicted)}
+        return {
+            "mse": mean_squared_error(truth, predicted, sample_weight=weight),
+            "r2": r2_score(truth, predicted, sample_weight=weight),
+        }
     proba = of_every_class(fitted.predict_proba(Z), fitted.classes_, classes)
     predicted = classes[proba.argmax(axis=1)]
     return {
-        "accuracy": accuracy_score(truth, predicted),
-        "macro_f1": f1_score(truth, predicted, average="macro"),
-        "log_loss": log_loss(truth, proba, labels=classes),
+        "accuracy": accuracy_score(truth, predicted, sample_weight=weight),
+        "macro_f1": f1_score(truth, predicted, average="macro", sample_weight=weight),
+        "log_loss": log_loss(truth, proba, labels=classes, sample_weight=weight),
     }

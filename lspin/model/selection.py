@@ -51,7 +51,7 @@ def one_standard_error(
     Raises
     ------
     ValueError
-        If there are fewer than two folds.
+        If there are fewer than two folds, or scores that are not finite.
 
     References
     ----------
@@ -65,6 +65,11 @@ def one_standard_error(
     """
     if not scores or min(map(len, scores.values())) < 2:
         raise ValueError("The rule of one standard error needs the scores of at least two folds.")
+    if not all(np.isfinite(values).all() for values in scores.values()):
+        raise ValueError(
+            "The rule of one standard error needs finite scores. If they are squared errors of "
+            "very large values, scale these first."
+        )
     mean = {setting: np.mean(values) for setting, values in scores.items()}
     best = scores[max(mean, key=mean.__getitem__)]
     enough = np.mean(best) - np.std(best, ddof=1) / np.sqrt(len(best))

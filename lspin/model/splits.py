@@ -139,6 +139,45 @@ def check_groups(groups: Any, n: int) -> np.ndarray:
     return pd.factorize(labels.astype(str) if labels.dtype == object else labels, sort=True)[0]
 
 
+def check_sample_weight(sample_weight: Any, n: int) -> np.ndarray:
+    """Return the weight of each row, or raise a ValueError that says what is wrong.
+
+    Parameters
+    ----------
+    sample_weight : array-like, shape (n,)
+        Finite numbers from 0, not all of them 0.
+    n : int
+        Number of rows.
+
+    Returns
+    -------
+    ndarray of float64, shape (n,)
+
+    Examples
+    --------
+    >>> from lspin.model import check_sample_weight
+    >>> check_sample_weight([1, 0, 2.5], 3)
+    array([1. , 0. , 2.5])
+    """
+    try:
+        weight = np.asarray(sample_weight, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"sample_weight must hold a number for each row: {error}.") from error
+    if weight.shape != (n,):
+        raise ValueError(
+            f"sample_weight must hold one number for each of {n} rows, got shape {weight.shape}."
+        )
+    is_bad = ~np.isfinite(weight) | (weight < 0)
+    if is_bad.any():
+        raise ValueError(
+            "sample_weight must be finite and not below 0; it is "
+            f"{weight[is_bad][0]} in row {is_bad.argmax()} (counted from 0)."
+        )
+    if not weight.any():
+        raise ValueError("sample_weight is 0 for every row: no row is left to learn from.")
+    return weight
+
+
 def draw_members(
     target: np.ndarray,
     groups: ArrayLike | None,

@@ -11,6 +11,7 @@ processors; these never wait for each other.
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 
@@ -45,6 +46,10 @@ def n_workers() -> int:
     return min(torch.get_num_threads(), cpu_count())
 
 
+_HERE, _LOCK = threading.local(), threading.Lock()
+_BEFORE: list[int] = []  # torch's setting in each thread that is in `one_torch_thread`
+
+
 @contextmanager
 def one_torch_thread() -> Iterator[None]:
     """Let torch use one thread in the calling thread, and restore its setting after.
@@ -61,12 +66,24 @@ def one_torch_thread() -> Iterator[None]:
     ...     torch.get_num_threads()
     1
     """
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
+    if getattr(_HERE, "has_one", False):
+        yield
+        return
+    with _LOCK:
+        # Torch gives a new thread what was set last, in any thread: 1, if another is in here.
+        before = torch.get_num_threads()
+        if before == 1 and _BEFORE:
+            before = max(_BEFORE)
+        _BEFORE.append(before)
+        torch.set_num_threads(1)
+    _HERE.has_one = True
     try:
         yield
     finally:
-        torch.set_num_threads(before)
+        _HERE.has_one = False
+        with _LOCK:
+            _BEFORE.remove(before)
+            torch.set_num_threads(before)
 
 
 @contextmanager
