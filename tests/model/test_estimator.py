@@ -26,12 +26,21 @@ from lspin.model import (
 
 MODELS = (LSPINClassifier, LSPINRegressor)
 STEPS_OF_A_CHECK = 60  # enough for the scores that scikit-learn demands
+EXPECTED_TO_FAIL = {
+    # It gives rows in two orders, once with weights and once repeated. Which rows a network is
+    # judged by, and in which order it sees the others, is drawn by position, so that another order
+    # is another training. What does hold is tested in test_weights.py.
+    "check_sample_weight_equivalence_on_dense_data": "a training depends on the order of the rows"
+}
 CHECKS = [
     check
     for Model in MODELS
     for max_open in (None, 2)
     for check in estimator_checks_generator(
-        Model(max_open, n_members=2, n_steps=STEPS_OF_A_CHECK), mark="skip"
+        Model(max_open, n_members=2, n_steps=STEPS_OF_A_CHECK),
+        expected_failed_checks=EXPECTED_TO_FAIL,
+        mark="xfail",
+        xfail_strict=True,
     )
 ]
 
@@ -40,8 +49,12 @@ def name_of(model, check):
     return f"{type(model).__name__}-{model.max_open}-{check.func.__name__}"
 
 
-@pytest.mark.parametrize(("model", "check"), CHECKS, ids=[name_of(*check) for check in CHECKS])
-def test_scikit_learn_agrees(model, check):
+NAMES = [name_of(*getattr(check, "values", check)) for check in CHECKS]  # some carry a mark
+
+
+@pytest.mark.parametrize(("model", "check"), CHECKS, ids=NAMES)
+def test_scikit_learn_agrees(model, check, monkeypatch):
+    monkeypatch.setenv("SCIPY_ARRAY_API", "1")  # or it skips what it has of array APIs
     check(model)
 
 
