@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike
 from sklearn.base import clone
 from sklearn.metrics import accuracy_score, f1_score, log_loss, mean_squared_error, r2_score
 from sklearn.pipeline import Pipeline
-from sklearn.utils import check_random_state
+from sklearn.utils import check_array, check_random_state
 from tqdm import tqdm
 
 from lspin.data.tables import aligned
@@ -239,6 +239,7 @@ class _Fold:
         if inputs is not None:
             inputs = clone(inputs)
             Z, self.Z_test = inputs.fit_transform(Z, y[train]), inputs.transform(self.Z_test)
+        check_array(self.Z_test, input_name="X")  # not only when they are scored
         self.models, self.y, self.test = [clone(model) for model in models], y, test
         self.closing: ClosingLSPIN | None = None
         groups = None if donors is None else donors[train]

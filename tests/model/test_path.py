@@ -241,3 +241,15 @@ def test_a_step_that_learns_from_labels_gets_those_of_training_cells():
     assert alone.gates.shape[2] == 8
     with pytest.raises(ValueError, match="needs the scores of at least two folds"):
         path.one_standard_error()
+
+
+@pytest.mark.parametrize("scales", [False, True])
+def test_a_missing_value_anywhere_is_refused_before_anything_is_trained(scales, monkeypatch):
+    forbid_training(monkeypatch)
+    model = LSPINClassifier(n_members=1, n_steps=2, random_state=0)
+    model = make_pipeline(StandardScaler(), model) if scales else model
+    for row in range(20):
+        X = np.random.default_rng(0).normal(size=(20, 2))
+        X[row, 1] = np.nan
+        with pytest.raises(ValueError, match="Input X contains NaN"):
+            lspin_path(model, X, np.arange(20) % 2, verbose=0)
