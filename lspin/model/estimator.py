@@ -520,6 +520,10 @@ class LSPINClassifier(ClassifierMixin, _BaseLSPIN):
     Features should be standardised: a closed gate replaces a value by 0, which is
     then the mean. `lspin.features.model_inputs` does this.
 
+    The same data and `random_state` give the same answers, bit for bit, on one machine: with any
+    number of threads or workers, on a cluster of such machines, and whatever else is trained beside
+    it or was drawn before. The order of the rows is part of the data.
+
     References
     ----------
     .. [1] Yang, Lindenbaum, Kluger. "Locally Sparse Neural Networks for Tabular
