@@ -522,7 +522,8 @@ class LSPINClassifier(ClassifierMixin, _BaseLSPIN):
 
     The same data and `random_state` give the same answers, bit for bit, on one machine: with any
     number of threads or workers, on a cluster of such machines, and whatever else is trained beside
-    it or was drawn before. The order of the rows is part of the data.
+    it or was drawn before. The order of the rows is part of the data. `fit_members` with packs of
+    another size, or another processor, adds up in another order, and the last digits differ.
 
     References
     ----------
