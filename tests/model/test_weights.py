@@ -238,11 +238,13 @@ def test_selection_by_importance_weighs_rows(Model, Selector):
     assert list(selector.transform(X)) == ["a", "c"]
 
 
-def test_sequential_selection_weighs_rows(data, weight, routing):
-    X, y = data
-    X = X.assign(e=3.0 * y)
+def test_sequential_selection_weighs_rows(routing):
+    X = pd.DataFrame(np.random.default_rng(0).normal(size=(210, 2)), columns=list("ab"))
+    weight = np.tile([1.0, 1e-3, 1e-3], 70)
+    # "b" decides where rows count, "a" where they do not; these are more.
+    y = np.where(weight == 1, X["b"] > 0, X["a"] > 0).astype(int)
     model = small(max_open=1, n_steps=60).set_fit_request(sample_weight=True)
     model.set_score_request(sample_weight=True)
     selector = SequentialFeatureSelector(model, n_features_to_select=1, cv=2)
     selector.set_output(transform="pandas").fit(X, y, sample_weight=weight)
-    assert list(selector.transform(X)) == ["e"]
+    assert list(selector.transform(X)) == ["b"]
