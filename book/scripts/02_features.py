@@ -608,7 +608,8 @@ assert gain["RBF-SVM"] > 0.3
 # ```
 
 # %% tags=["hide-cell"]
-catalogue.query("unit == 'ms'")[["label", "stimulus"]]
+in_ms = catalogue.query("unit == 'ms'")[["label", "stimulus"]]
+in_ms.assign(stimulus=in_ms["stimulus"].str.partition(":")[0])
 
 # %% [markdown]
 # **2. Core.** Some authors take the width at half of the height between *threshold* and peak. Compute it
@@ -640,7 +641,7 @@ assert above[known].median() < measured["width_ms"].median()
 # measurements survive? *On the twin: it runs, but the answer says nothing about real cells.*
 #
 # ```{dropdown} Solution
-# The width hardly changes, since it is interpolated between samples. The slopes change more: a filter at
+# The width hardly changes, since it is interpolated between samples. The upstroke changes more: a filter at
 # 10 kHz does not work as well so close to 12.5 kHz, the highest frequency that a rate of 25 kHz can
 # represent. In a table mixed from recordings at different rates, the slopes would carry the rate.
 # ```
