@@ -319,8 +319,9 @@ def test_every_page_is_there_once():
 
 FRAME = [
     *("Overview", "After this chapter you can", "Prerequisites", "Time to learn"),
-    *("Take-away", "Exercises", "What's next?", "References"),
+    *("Take-away", "Self-check", "Exercises", "What's next?", "References"),
 ]
+APPENDIX_FRAME = [head for head in FRAME if head != "Self-check"]
 
 
 def path_of_chapters():
@@ -341,16 +342,22 @@ def test_every_chapter_keeps_the_frame(path):
     text = written(path.stem)
     assert re.match(r"# [^\n]+\?\n", text), "the title is no question"
     heads = re.findall(r"(?m)^## (.+)$", text)
-    assert [head for head in heads if head in FRAME] == FRAME
-    assert heads[:4] == FRAME[:4] and heads[-4:] == FRAME[4:]
+    heads_expected = FRAME if path.stem in path_of_chapters() else APPENDIX_FRAME
+    assert [head for head in heads if head in FRAME] == heads_expected
+    assert heads[:4] == FRAME[:4] and heads[4 - len(heads_expected) :] == heads_expected[4:]
     parts = dict(re.findall(r"(?ms)^## ([^\n]+)\n(.*?)(?=^## |\Z)", text))
     assert len(parts["Overview"].strip().split("\n\n")) == 1, "the overview is one paragraph"
     assert 3 <= len(re.findall(r"(?m)^- ", parts["After this chapter you can"])) <= 5
     reading, exercises = re.findall(r"\*\*: (\d+) minutes", parts["Time to learn"])
-    assert len(re.findall(r"(?m)^\*\*\d\.\*\* ", parts["Exercises"])) >= 1
-    one_exercise = int(exercises) / len(re.findall(r"(?m)^\*\*\d\.\*\* ", parts["Exercises"]))
-    assert int(reading) + one_exercise <= 45
-    assert parts["Exercises"].count("{dropdown} Solution") >= 1
+    rungs = re.findall(r"(?m)^\*\*\d\. ?([\w-]*)\.?\*\* ", parts["Exercises"])
+    assert int(reading) + int(exercises) / len(rungs) <= 45
+    assert parts["Exercises"].count("{dropdown} Solution") == len(rungs)
+    if path.stem in path_of_chapters():
+        assert {"Warm-up", "Core", "Open"} == set(rungs)
+        assert len(re.findall(r"\*(?:On the twin:|Needs recorded)", parts["Exercises"])) == len(rungs)
+        assert len(re.findall(r"(?m)^\*\*\d\.\*\* ", parts["Self-check"])) == 5
+        assert parts["Self-check"].count("{dropdown} Answer") == 5
+        assert "Predict before you run" in text
 
 
 def test_chapters_have_their_numbers_and_lead_on():
