@@ -111,9 +111,8 @@ gates.head(3).round(2)
 # %%
 from lspin.explain import open_gates_of
 
-hits = predictions.query("`class` == 'Pvalb+' and predicted == 'Pvalb+'")[
-    "Pvalb+"
-].sort_values()
+hits = predictions.query("`class` == predicted == 'Pvalb+'")
+hits = hits["Pvalb+"].sort_values()
 this_cell = hits.index[len(hits) // 2]
 opened = open_gates_of(gates, this_cell)
 print(f"cell {this_cell}: Pvalb+ with probability {hits[this_cell]:.0%}")

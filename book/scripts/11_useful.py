@@ -7,7 +7,7 @@
 # ---
 
 # %% [markdown]
-# # Do the gates give the class away, and what are they good for?
+# # Do the gates give the answer away, and what are they good for?
 #
 # ## Overview
 #
@@ -97,7 +97,7 @@ for name, model in about["models"].items():
     print(f"{name}: {model}")
 
 # %% [markdown]
-# ## Do the gates give the class away?
+# ## Do the gates give the answer away?
 #
 # The {term}`predictors <predictor>` see only what the gates let through, but the part of the model that
 # chooses the gates sees everything. A gating network could guess the class by itself and pass its guess
@@ -131,9 +131,8 @@ from lspin.explain import leakage
 leaks = pd.concat(
     [leakage([h]).assign(model=name) for name, h in held.items()]
 )
-leaks.pivot_table("accuracy", ["reader", "reads"], "model", sort=False).round(
-    3
-)
+leaks = leaks.round(3)
+leaks.pivot_table("accuracy", ["reader", "reads"], "model", sort=False)
 
 # %% [markdown]
 # The forest has more rows. *Selected values* are the measurements times their gates, as the predictors
