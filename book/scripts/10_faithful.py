@@ -211,7 +211,7 @@ name_source(fig, "Made-up samples, no cells; recorded.")
 plt.show()
 
 # %%
-ours = made_up[made_up["method"].isin(ways)]
+ours = made_up[made_up["method"].isin(list(ways))]
 scored = ours.pivot_table(
     ["tpr", "fdr", "score", "best_score"], "task", "method", sort=False
 )
@@ -406,7 +406,7 @@ plt.show()
 gap = (kept["insertion"] - kept["deletion"]).unstack("order").loc[recorded]
 assert (gap["effect of the gate"] > gap["random"]).all()
 beyond = gap[orders].sub(gap["random"], axis=0)
-print(beyond["SHAP"].rename("SHAP, beyond chance").round(2).to_string())
+print("SHAP, beyond chance:", beyond["SHAP"].round(2).to_dict())
 share = beyond.div(beyond["SHAP"], axis=0)
 share.drop(columns=["SHAP", "random"]).map("{:.0%}".format)
 
