@@ -170,8 +170,7 @@ in_turn["with those above"] = [
     this.closing(place_of.to_numpy()[None] <= k)[0, of_pvalb]
     for k in in_turn["place"]
 ]
-in_turn = in_turn.set_index("place", append=True)
-in_turn[["effect", "with those above"]].round(2)
+in_turn[["place", "effect", "with those above"]].round(2)
 
 # %% mystnb={"image": {"alt": "Two panels side by side for one cell predicted to be Pvalb+, with a row for each of five measurements; the one whose gate closes last is at the top. Left: bars of how much probability of Pvalb+ is lost when the gate alone is closed. Right: dots joined by a line, the probability of Pvalb+ with the gates of this row and of all rows above it open, from the top row down to all five."}}
 import matplotlib.pyplot as plt
