@@ -193,10 +193,8 @@ plt.show()
 # ```
 
 # %%
-import pandas as pd
-
 from lspin.features import model_inputs
-from lspin.model import PackedLSPIN, Recipe, objective
+from lspin.model import PackedLSPIN, Recipe
 
 one_each = cells.y.groupby(cells.y).head(1).sort_values().index
 inputs = model_inputs(cells.X).fit_transform(cells.X)
@@ -210,6 +208,10 @@ def untrained(lam):
 
 
 # %%
+import pandas as pd
+
+from lspin.model import objective
+
 lam = 0.5
 network = untrained(lam)
 
