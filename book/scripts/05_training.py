@@ -106,7 +106,8 @@ name_source(fig, "Settings of the training and simulated shares, no cells.")
 plt.show()
 
 # %% [markdown]
-# Mixing by hand, for four made-up cells, gives the same as the package:
+# Mixing by hand gives the same as the package. Here are four made-up cells, of which each is mixed with the
+# one before it; we look at cells 1 and 0:
 
 # %%
 import torch
@@ -120,7 +121,7 @@ one_hot = torch.eye(3)[[0, 2, 1, 0]]  # the classes of the four cells
 of_two = a * through[1] + (1 - a) * through[0]
 label_of_two = a * one_hot[1] + (1 - a) * one_hot[0]
 
-package = mixed(through[None], torch.full((1, 4), a))  # each with the last one
+package = mixed(through[None], torch.full((1, 4), a))
 torch.testing.assert_close(of_two, package[0, 1])
 print(f"{a:.0%} of cell 1, the rest of cell 0")
 print("shares of the three classes:", label_of_two.numpy().round(2))
@@ -159,7 +160,6 @@ print(f"and {len(test)} to test on, later")
 
 # %%
 from lspin.features import model_inputs
-from lspin.model import draw_members, fit_members
 
 inputs = model_inputs(cells.X).fit(cells.X.iloc[fit])
 x, x_look = (
@@ -177,6 +177,9 @@ spoiled = np.where(is_spoiled, at_random, label)
 
 
 # %%
+from lspin.model import draw_members, fit_members
+
+
 def twelve_networks(label):
     """Train them side by side; return them, and the cells of each."""
     donors, draw = cells.donors.iloc[fit], np.random.RandomState(0)
@@ -218,9 +221,7 @@ for name, (networks, _) in trained.items():
     each = np.array([macro_f1(one) for one in logits])
     together = macro_f1(logits.mean(dim=0))
     scores[name] = each, together
-    print(
-        f"{name}: one network {each.min():.2f} to {each.max():.2f},", end=" "
-    )
+    print(f"{name}: each {each.min():.2f} to {each.max():.2f},", end=" ")
     print(f"on average {each.mean():.3f}; all together {together:.3f}")
 
 # %% mystnb={"image": {"alt": "Two panels, labels as recorded and three labels in ten at random: macro F1 on the cells to look at against weight decay, a dot for each of twelve networks, one marker for each strength of mixup. A line marks the mean of all twelve, which is above most dots in both panels."}}
@@ -248,8 +249,8 @@ plt.show()
 # different donors. If you picked the best, you would pick its luck along with it.
 #
 # The mean of the logits needs no picking. Where networks are wrong, they are wrong in different ways, and
-# much of that cancels. And whatever the right regularisation of a table is, some of the twelve are near
-# it. So there is nothing to set. Networks whose answers are averaged are called an {term}`ensemble`.
+# much of that cancels. And whatever weight decay and mixup suit a table, some of the twelve networks are near
+# them. So there is nothing to set. Networks whose answers are averaged are called an {term}`ensemble`.
 #
 # This is what `LSPINClassifier` trains if you ask for nothing. On all training cells:
 
@@ -682,9 +683,8 @@ costs = [
 ]
 costs = pd.DataFrame(costs, columns=["five gates", "after the best swap"])
 saved = costs["five gates"] - costs["after the best swap"]
-print(
-    f"a swap saves more than 0.01 in {(saved > 0.01).mean():.0%} of 30 cells"
-)
+share = (saved > 0.01).mean()
+print(f"a swap saves more than 0.01 in {share:.0%} of 30 cells")
 costs.mean().to_frame("mean cross-entropy").round(3)
 
 # %% [markdown]
