@@ -70,14 +70,11 @@ print(cells.banner())
 # ```
 
 # %%
-import time
-
 import numpy as np
-import pandas as pd
 import torch
 
 from lspin.features import model_inputs
-from lspin.model import Member, fit_pack
+from lspin.model import Member
 
 inputs = model_inputs(cells.X).fit_transform(cells.X)
 x = torch.tensor(inputs.to_numpy(), dtype=torch.float32)
@@ -92,6 +89,13 @@ def members_of(n_networks):
 
 
 # %%
+import time
+
+import pandas as pd
+
+from lspin.model import fit_pack
+
+
 def seconds_per_network(n_networks):
     start = time.perf_counter()
     fit_pack(x, target, members_of(n_networks))
