@@ -292,7 +292,8 @@ plt.show()
 # ```{dropdown} Solution
 # The spread of a share falls with the square root of the number of cells, and so does the lead of the best:
 # half the lead takes four times the cells. The next cell simulates larger and larger test sets and works out
-# the number from each. It is several times 277, a large part of the whole table or more than all of it.
+# the number from each: thousands of cells, unless the models are very much alike; as many as there are in the
+# whole table, or more.
 # That is why the choice has to be made elsewhere.
 # ```
 
