@@ -11,17 +11,17 @@
 #
 # ## Overview
 #
-# {doc}`06_how_many` drew a whole path while you watched: in every fold twelve networks that see
-# everything, twelve predictors that learn from them, and then the gates of every cell, closed one at a
-# time. The networks are small, and there are many; {cite:t}`yang2022lspin` train one. The time is in
-# the waste, and this chapter shows where. At the end, such a path runs on a cluster.
+# {doc}`06_how_many` drew a whole path while you watched: in every {term}`fold` twelve networks that see
+# everything, twelve predictors that learn from them, and then the gates of every cell, closed one at a time.
+# That is a lot of networks, where {cite:t}`yang2022lspin` train one, but they are small. What takes the time
+# is mostly waste, and this chapter shows where it is. At the end, such a path runs on a cluster.
 #
 # ## After this chapter you can
 #
-# - say why many small networks are faster together than one after another;
+# - explain why many small networks are faster together than one after another;
 # - find out where the seconds of a fit go;
 # - explain why threads that wait for each other can be slower than one;
-# - run a path on a cluster, and go on where it stopped.
+# - run a path on a cluster, and continue where it stopped.
 #
 # ## Prerequisites
 #
@@ -42,7 +42,14 @@ import subprocess
 import sys
 from importlib.util import find_spec
 
-NEEDED = ("lspin", "distributed", "interpret", "ipfx", "ipywidgets", "lightgbm")
+NEEDED = (
+    "lspin",
+    "distributed",
+    "interpret",
+    "ipfx",
+    "ipywidgets",
+    "lightgbm",
+)
 NEEDED += ("pyabf",)
 if not all(map(find_spec, NEEDED)):
     pip = [sys.executable, "-m", "pip", "install", "--quiet"]
@@ -57,51 +64,82 @@ print(cells.banner())
 # %% [markdown]
 # ## A small network leaves a processor idle
 #
-# One LSPIN for these cells has some ten thousand weights. Each of its layers is a matrix product so
-# small that starting it costs about as much as computing it. A cross-validation over limits and
-# seeds trains hundreds of such networks, and they all do the same steps. So we stack K of them
-# along a new first axis, and each layer becomes one *batched* product, $(K, n, d) \times (K, d, h)$.
+# One {term}`LSPIN` for these cells has some fifteen thousand weights. Each of its layers is a matrix product
+# so small that starting it costs about as much as computing it. A {term}`cross-validation` over limits and
+# seeds trains hundreds of such networks, and they all take the same steps.
+#
+# So we stack K of them along a new first axis (a {term}`pack`), and each layer becomes one *batched*
+# product, $(K, n, d) \times (K, d, h)$.
+#
+# ```{admonition} Predict before you run
+# :class: tip
+# Will twelve networks in one pack take twelve times as long as one network? Per network, how much is saved?
+# ```
+
+# %%
+import numpy as np
+import torch
+
+from lspin.features import model_inputs
+from lspin.model import Member
+
+inputs = model_inputs(cells.X).fit_transform(cells.X)
+x = torch.tensor(inputs.to_numpy(), dtype=torch.float32)
+label = np.unique(cells.y, return_inverse=True)[1]
+target = torch.eye(5)[label]  # one row per cell, with a 1 for its class
+rows = np.random.default_rng(0).permutation(len(x))
+
+
+def members_of(n_networks):
+    train, valid = rows[200:], rows[:200]
+    return [Member(train, valid, seed=k) for k in range(n_networks)]
+
 
 # %%
 import time
 
-import numpy as np
 import pandas as pd
-import torch
 
-from lspin.features import model_inputs
-from lspin.model import Member, fit_pack
-
-x = torch.tensor(model_inputs(cells.X).fit_transform(cells.X).to_numpy(), dtype=torch.float32)
-classes = np.unique(cells.y, return_inverse=True)[1]
-target = torch.eye(5)[classes]  # one row per cell: 1 for its class, 0 for the others
-rows = np.random.default_rng(0).permutation(len(x))
+from lspin.model import fit_pack
 
 
 def seconds_per_network(n_networks):
-    members = [Member(rows[200:], rows[:200], seed=k) for k in range(n_networks)]
     start = time.perf_counter()
-    fit_pack(x, target, members)
+    fit_pack(x, target, members_of(n_networks))
     return (time.perf_counter() - start) / n_networks
 
 
 seconds_per_network(1)  # the first call also warms up
-packs = pd.Series({k: seconds_per_network(k) for k in (1, 2, 3, 6, 12)}, name="seconds per network")
-packs.rename_axis("networks in the pack").to_frame().round(3)
+packs = pd.Series({k: seconds_per_network(k) for k in (1, 2, 3, 6, 12)})
+packs = packs.rename_axis("networks in the pack")
+packs.to_frame("seconds per network").round(3)
 
 # %% [markdown]
-# Members of a pack never exchange anything: the loss is a sum over members, so the gradient of each
-# depends on its own loss only. A pack gives what separate trainings give; the tests of the package
-# check it. Beyond six networks there is little left to gain, so the package trains the twelve
-# networks of a fit in two packs of six. Because that number does not depend on the machine, neither
-# do the results.
+# Members of a pack never exchange anything. The loss is a sum over members, so the gradient of each depends
+# on its own loss only, and a pack gives what separate trainings give; the tests of the package check it.
 #
-# ## Where the seconds of a fit are
+# Beyond six networks there is little left to gain, so the package trains the twelve networks of a fit in two
+# packs of six. Because that number does not depend on the machine, neither do the results.
 #
-# With nothing set, a fit is these twelve networks. With `max_open=5` there is more to do: the twelve
-# answer for all cells and for 30,000 mixtures of cells (*the lesson*), twelve predictors are trained
-# behind random masks on what they said, and at the end the gates of each cell are closed
-# ({doc}`05_training`). These predictors are two packs of six, too.
+# ## Where the seconds of a fit go
+#
+# With nothing set, a fit is these twelve networks. With `max_open=5` there is more to do ({doc}`05_training`):
+#
+# - the twelve networks say what they expect of all cells and of 30,000 mixtures of cells (the *lesson*);
+# - twelve predictors, in two packs of six too, are trained behind random {term}`masks <mask>` on what the
+#   twelve networks said;
+# - at the end the gates of each cell are closed.
+
+# %%
+seconds, clock = {}, time.perf_counter
+
+
+def timed(what, function, *args, **settings):
+    start = clock()
+    result = function(*args, **settings)
+    seconds[what] = clock() - start
+    return result
+
 
 # %%
 from lspin.model import (
@@ -115,114 +153,128 @@ from lspin.model import (
 )
 
 task = "classification"
-members = draw_members(classes, cells.donors, 12, np.random.RandomState(0), task=task)
-clock = [time.perf_counter()]
-dense = fit_members(x, target, members)
-clock.append(time.perf_counter())
-taught = lesson(dense, x, target, members, task=task, seed=0)
-clock.append(time.perf_counter())
-reader = fit_reader(taught, seed=0, task=task, recipe=READER)
-clock.append(time.perf_counter())
-expected = (all_outputs(dense, x).mean(dim=0) / taught.temperature).softmax(dim=1)
-place, _ = close_in_turn(reader, x, expected, task)
-clock.append(time.perf_counter())
-parts = ("twelve networks that see everything", "their lesson", "twelve that see random masks")
-parts = (*parts, "closing all gates of all cells")
-pd.Series(np.diff(clock), parts, name="seconds").to_frame().round(2)
+draw = np.random.RandomState(0)
+members = draw_members(label, cells.donors, 12, draw, task=task)
+dense = timed("twelve dense networks", fit_members, x, target, members)
+settings = {"task": task, "seed": 0}
+taught = timed("lesson", lesson, dense, x, target, members, **settings)
+settings["recipe"] = READER
+reader = timed("twelve predictors", fit_reader, taught, **settings)
+logits = all_outputs(dense, x).mean(dim=0)
+expected = (logits / taught.temperature).softmax(dim=1)
+timed("closing all gates", close_in_turn, reader, x, expected, task)
+pd.Series(seconds).to_frame("seconds").round(2)
 
 # %% [markdown]
-# None of this depends on the limit, which only says where to cut the order in which gates close. So
-# a path does all of it once per fold, and another limit costs no more than a look at the scores:
-# eight limits do not cost eight fits.
+# (*Dense* networks are those that see everything.)
 #
-# To close the gates of a cell with $d$ measurements takes $d (d + 1) / 2$ trials, each of them asked of
-# twelve predictors:
+# None of this depends on the limit, which only says where to cut the order in which gates close. So a path
+# does all of it once per fold, and another limit costs no more than a look at the scores: eight limits do
+# not cost eight fits.
+#
+# To close the gates of a cell with $d$ measurements takes $d (d + 1) / 2$ trials, and in each of them twelve
+# predictors give an answer:
 
 # %%
 n, d = x.shape
-print(f"{n} cells, {d * (d + 1) // 2} trials each, {reader.n_models} predictors: ", end="")
-print(f"{n * d * (d + 1) // 2 * reader.n_models / 1e6:.0f} million answers")
+n_trials = d * (d + 1) // 2
+answers = n * n_trials * reader.n_models
+print(f"{n} cells, {n_trials} trials each, {reader.n_models} predictors:")
+print(f"{answers / 1e6:.0f} million answers")
 
 # %% [markdown]
 # That this takes seconds and not minutes has two reasons. All trials of many cells are rows of one
-# batch. And a trial differs from the cell as it is in one measurement only: what that contributes to the
-# first layer is taken away, instead of computing the layer, which has the most weights of all, anew.
+# {term}`batch`. And a trial differs in one measurement only from the cell as it stands. What this measurement
+# contributes to the first layer is subtracted, instead of computing that layer, which has the most weights,
+# anew.
 #
 # ## Threads that wait for each other
 #
-# Processors have several cores, and torch would use all of them for one matrix product. At its end
-# the threads wait for the slowest, and they wait *spinning*: a core that waits is a core in use. If
-# somebody else needs that core (another program, another student on the same server, or a container
-# that may use less than it sees, as on Binder), the waiting starves the very thread it waits for.
+# Processors have several cores, and torch would use all of them for one matrix product. At its end the
+# threads wait for the slowest, and they wait *spinning*: a core that waits is a core in use.
 #
-# The package gives each pack one thread, and runs as many packs side by side as the process may use
-# processors. No thread ever waits for another. (The price: a fit of twelve networks takes two
-# processors, however many there are.)
+# If somebody else needs that core (another program, another student on the same server), or if a container
+# may use less than it sees, as on Binder, the waiting takes time away from the very thread that is waited
+# for.
+#
+# The package gives each pack one thread, and runs as many packs side by side as there are processors that
+# the process may use. No thread ever waits for another. The downside is that a fit of twelve networks keeps
+# two processors busy, however many there are.
 #
 # ## What each idea is worth
 #
-# `make bench` undoes one idea at a time and measures again, everything side by side in one run.
-# The record below was made on recorded cells; run it on your machine. For the first three rows it
-# counts processor time of one pack.
+# `make bench` undoes one idea at a time and measures again, everything side by side in one run. The record
+# below was made on recorded cells; run it on your own machine to see yours. For the first three rows it
+# counts the processor time of one pack.
 
 # %%
 from lspin.studies import read_results, results_file
 
 tables, bench = read_results(results_file("speed"))
-print(f"recorded on {bench['cells']} cells, {bench['cpus']} CPUs, torch {bench['torch']}")
+print(f"recorded on {bench['cells']} cells, {bench['cpus']} CPUs,", end=" ")
+print(f"torch {bench['torch']}")
 undone = pd.Series(bench["one idea undone"]).drop("shipped_s")
 together = bench["two fits at once"]
+with_threads = together["with_torch_threads_together_s"]
 undone["two programs at once: torch's threads"] = (
-    together["with_torch_threads_together_s"] / together["together_s"]
+    with_threads / together["together_s"]
 )
-undone.rename("times slower without it").to_frame().round(2)
+undone.to_frame("times slower without it").round(2)
 
 # %% [markdown]
 # - **One network at a time**: the stacking undone.
-# - **Every row in every step**: a step on 128 random cells points nearly the same way as a step on
-#   all of them and costs a fraction. The number of steps is the same here; only their price is not.
-# - **Denormal numbers**: where a gate is closed for sure, the gradient of the penalty is a number
-#   like $10^{-40}$. Processors compute with such numbers in slow motion. The penalty is clipped
-#   at six standard deviations, where it is 0 or 1 to eight digits.
+# - **Every row in every step**: a step on 128 random cells points nearly the same way as a step on all of
+#   them, and costs a fraction. The number of steps is the same here; only what each of them costs differs.
+# - **Denormal numbers**: where a gate is certainly closed, the gradient of the penalty is a number like
+#   $10^{-40}$. Processors compute with such numbers in slow motion. So the penalty is clipped at six standard
+#   deviations, where it is 0 or 1 to eight digits.
+# - **Two programs at once**: two fits at the same time, with torch's own threads instead of one thread for
+#   each pack.
 #
 # And beside other software:
 
 # %%
-one, many, explain = (
-    bench[name]
-    for name in ("one model to the reference's loss", "200 models", "explaining all cells")
-)
-pd.DataFrame(
-    [
-        (
-            "one network to the loss that featselectlib ends with",
-            one["featselectlib_s"],
-            one["lspin_s"],
-        ),
-        ("200 networks, against a plain torch loop", many["one_by_one_s"], many["packed_s"]),
-        ("gates set by networks, against KernelSHAP", explain["kernel_shap_s"], explain["gates_s"]),
-        ("gates set by networks, against TreeSHAP", explain["tree_shap_s"], explain["gates_s"]),
-    ],
-    columns=["what", "other (s)", "lspin (s)"],
-).assign(ratio=lambda table: table["other (s)"] / table["lspin (s)"]).round(2)
+one = bench["one model to the reference's loss"]
+many = bench["200 models"]
+explain = bench["explaining all cells"]
+kernel, tree = explain["kernel_shap_s"], explain["tree_shap_s"]
+gates = explain["gates_s"]
+versus = {
+    "one network to featselectlib's loss": (
+        one["featselectlib_s"],
+        one["lspin_s"],
+    ),
+    "200 networks, plain torch loop": (many["one_by_one_s"], many["packed_s"]),
+    "gates by networks, KernelSHAP": (kernel, gates),
+    "gates by networks, TreeSHAP": (tree, gates),
+}
+versus = pd.DataFrame(versus, ["other (s)", "lspin (s)"]).T
+versus["ratio"] = versus["other (s)"] / versus["lspin (s)"]
+versus.round(2)
 
 # %% [markdown]
-# The last two rows do not compare like with like: SHAP explains any model from outside, and pays
-# for it by asking the model many times. Gating networks (`gating="local"`) have the gates of all cells
-# ready, as a part of the prediction. Gates that close in turn lie between: they ask many times, too, but
-# small predictors that were made to be asked (the seconds are in the second table of this chapter).
+# In the first row, `featselectlib`, a library from the laboratory of LSPIN's authors, trains one network to the end; our
+# seconds are those until the same loss on validation cells is reached.
+#
+# The last two rows do not compare like with like. {term}`SHAP` explains any model from outside, and pays for
+# it by running the model many times. Gating networks (`gating="local"`) have the gates of all cells ready, as
+# a part of the prediction. Gates that close in turn are in between: they need many answers, too, but from
+# small predictors that were made for it (the seconds are in the second table of this chapter).
+#
 # Whether any of these are *good* reasons is another question, see {doc}`10_faithful`. KernelSHAP
-# {cite}`lundberg2017` and the plain loop were measured on a few cells and networks and scaled up;
-# TreeSHAP {cite}`lundberg2020` explains gradient boosting and not LSPIN.
+# {cite}`lundberg2017` and the plain loop were measured on a few cells and networks and scaled up; TreeSHAP
+# {cite}`lundberg2020` explains gradient boosting and not LSPIN.
 #
 # ## More cells
 #
-# The cost of training grows with the number of cells, not faster, and memory holds the table and
-# one batch of each network. (Four networks, fifty measurements, nothing set.)
+# The cost of training grows no faster than the number of cells, and memory holds the table and one batch of
+# each network. (Four networks, fifty measurements, nothing set.) On a slope of 1, ten times the cells take
+# ten times as long; below 1, less.
 
 # %%
 sizes = tables["scaling"].set_index("cells")
-print(f"slope of log time over log cells: {bench['scaling']['slope_fit_s']:.2f}")
+slope = bench["scaling"]["slope_fit_s"]
+print(f"slope of log time over log cells: {slope:.2f}")
 sizes.round(2)
 
 # %% [markdown]
@@ -230,12 +282,12 @@ sizes.round(2)
 #
 # Trainings run through [joblib](https://joblib.readthedocs.io), and joblib can hand them to a
 # [Dask](https://www.dask.org) cluster. Nothing in the call changes; it happens inside
-# `parallel_config("dask")`. Here the cluster is two processes on this machine. On a real one, its
-# address goes into `Client(...)`.
+# `parallel_config("dask")`. Here the cluster is two processes on this machine. On a real one, its address
+# goes into `Client(...)`.
 #
-# `memory` records every finished training on disk. If a worker dies, Dask gives its unfinished ones
-# to another; if *everything* dies, the next run goes on where the last one stopped. The path below
-# varies the number of open gates; `limit="lam"` would vary the price of an open gate instead.
+# `memory` records every finished training on disk. If a worker dies, Dask gives its unfinished trainings to
+# another; if *everything* dies, the next run continues where the last one stopped. The path below varies the
+# number of open gates; `limit="lam"` would vary the penalty instead.
 
 # %% tags=["remove-stderr"]
 import tempfile
@@ -246,15 +298,16 @@ from sklearn.pipeline import make_pipeline
 
 from lspin import LSPINClassifier, lspin_path
 
-model = make_pipeline(model_inputs(cells.X), LSPINClassifier(n_members=4, random_state=0))
-settings = {"groups": cells.donors, "limit": "max_open", "values": (3, 8, None)}
-memory = Memory(tempfile.mkdtemp(), verbose=0)  # a folder that all workers can see
-with LocalCluster(
-    n_workers=2, threads_per_worker=1, host="127.0.0.1", dashboard_address=None
-) as cluster:
+model = LSPINClassifier(n_members=4, random_state=0)
+model = make_pipeline(model_inputs(cells.X), model)
+limits = {"limit": "max_open", "values": (3, 8, None)}
+memory = Memory(tempfile.mkdtemp(), verbose=0)  # a folder that all can see
+question = {"X": cells.X, "y": cells.y, "groups": cells.donors, **limits}
+local = {"host": "127.0.0.1", "dashboard_address": None}
+with LocalCluster(n_workers=2, threads_per_worker=1, **local) as cluster:
     with Client(cluster), parallel_config("dask"):
-        on_cluster = lspin_path(model, cells.X, cells.y, **settings, memory=memory)
-here = lspin_path(model, cells.X, cells.y, **settings)
+        on_cluster = lspin_path(model, **question, memory=memory)
+here = lspin_path(model, **question)
 
 # %%
 pd.testing.assert_frame_equal(on_cluster.scores, here.scores)
@@ -268,55 +321,62 @@ here.summary().round(3)
 #
 # - Small networks are slow one at a time; stacked, they are one large one.
 # - What several models have in common is done once: one training serves all limits of a path.
-# - Much of the time of a step was in things that do not matter: cells not needed in this step,
-#   numbers too small to count.
+# - Much of the time of a step went into things that do not matter: cells not needed in this step, numbers too
+#   small to count.
 # - Threads that spin while they wait are fast alone and terrible in company.
 # - Measure side by side, in one run, and undo one thing at a time.
 #
 # ## Exercises
 #
-# **1.** How long does a pack of four take if torch may use all its threads inside it? Try it once
-# on an idle machine, and once beside another program that computes.
+# **1.** How long does a pack of four take if torch may use all its threads inside it? Try it once on an idle
+# machine, and once beside another program that computes.
+#
+# *On the twin: the same.*
 #
 # ```{dropdown} Solution
-# Call the undecorated function. On an idle machine it may be a little faster or a little slower
-# than one thread: the products are too small to share out. It is never twice as fast on two cores,
-# which two packs side by side are. On a busy machine it can be *ten times* slower, because the
-# threads spin for a core that they do not get; one thread just takes its turn.
+# Call the undecorated function, as in the next cell. On an idle machine it may be a little faster or a little
+# slower than one thread, because the products are too small to share out. It is never twice as fast on two
+# cores, while two packs side by side are. On a busy machine it can be *ten times* slower or worse, because
+# the threads spin for a core that they do not get; one thread simply waits its turn.
 # ```
 
 # %% tags=["hide-cell"]
 from lspin.model import one_torch_thread
 
-members = [Member(rows[200:], rows[:200], seed=k) for k in range(4)]
-start = time.perf_counter()
-fit_pack.__wrapped__(x, target, members)
-free = time.perf_counter() - start
-start = time.perf_counter()
+
+def seconds_of_four():
+    start = time.perf_counter()
+    fit_pack.__wrapped__(x, target, members_of(4))
+    return time.perf_counter() - start
+
+
+free = seconds_of_four()
 with one_torch_thread():
-    fit_pack.__wrapped__(x, target, members)
-single = time.perf_counter() - start
-print(f"{torch.get_num_threads()} threads: {free:.2f} s, one thread: {single:.2f} s")
+    single = seconds_of_four()
+print(f"{torch.get_num_threads()} threads: {free:.2f} s")
+print(f"one thread: {single:.2f} s")
 
 # %% [markdown]
 # **2.** Run the path with `memory` once more, without a cluster. What happens?
 #
+# *On the twin: the same.*
+#
 # ```{dropdown} Solution
-# It takes seconds: a training that is recorded is not done again, wherever it was done. What is left to
-# do is to close the gates of the held-out cells, and to score the answers.
+# It takes seconds: a training that is recorded is not done again, wherever it was done. What is left to do is
+# to close the gates of the held-out cells, and to score the answers.
 # ```
 
 # %% tags=["hide-cell", "remove-stderr"]
 start = time.perf_counter()
-again = lspin_path(model, cells.X, cells.y, **settings, memory=memory)
+again = lspin_path(model, **question, memory=memory)
 pd.testing.assert_frame_equal(again.scores, here.scores)
 print(f"{time.perf_counter() - start:.2f} s")
 
 # %% [markdown]
 # ## What's next?
 #
-# Fast models are worth the time that they leave you. {doc}`10_faithful` spends it: it trains its models
-# again and again, with other seeds and other donors, to see which of their reasons survive. And
+# Fast models are worth the time that they leave you. {doc}`10_faithful` spends it: it trains its models again
+# and again, with other seeds and other donors, to see which of their reasons survive. And
 # {doc}`published_number` spends it on thirty splits.
 #
 # ## References
