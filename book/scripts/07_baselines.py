@@ -90,7 +90,8 @@ pd.DataFrame(
 # pipeline of {doc}`02_features` in front of every model and fits both on training cells only.
 #
 # Here it is with three folds, for LSPIN without a limit and with five open {term}`gates <gate>` a cell, and
-# for four rivals with fixed settings. Models are ranked by {term}`macro F1`, which counts every class the
+# for four rivals with fixed settings. (*RBF-SVM* is the support vector machine of the title, with the usual
+# smooth kernel; *MLP* is a plain neural network.) Models are ranked by {term}`macro F1`, which counts every class the
 # same. Two of the other columns judge the probabilities: {term}`log loss` and {term}`calibration error`
 # (*ece*), both better if smaller.
 #
@@ -486,7 +487,7 @@ pd.concat({"size": sizes, **by_metric}, axis=1)
 # ## Does the shape of the spike help?
 #
 # Some cells have a recorded {term}`action potential` ({doc}`02_features`). We describe its waveform by ten
-# principal components, found on training cells, and add them to the features. Cells and folds are the same
+# principal components (the directions in which waveforms vary most), found on training cells, and add them to the features. Cells and folds are the same
 # with and without them, so the difference is paired.
 
 # %%

@@ -270,7 +270,7 @@ for reason, (before, after) in pairs.items():
 #
 # But the order is clear. Dropping thirty measurements costs little, the other laboratory nothing that we can
 # see, and **temperature costs most**. In the cold, channels open and close slowly: spikes are broader and
-# higher, and the {term}`input resistance` rises. The {term}`half-width` changes most consistently, and using
+# higher, and the {term}`input resistance` rises. The half-width changes most consistently, and using
 # it as it is makes things worse.
 #
 # How far is each class from the *same* class at the Allen Institute? This needs labels, so it serves
