@@ -42,12 +42,19 @@
 # - **Exercises**: 25 minutes
 
 # %% tags=["remove-cell"]
-# Installs what is missing, as on Colab; where everything is there it does nothing.
+# Installs what is missing, as on Colab; otherwise it does nothing.
 import subprocess
 import sys
 from importlib.util import find_spec
 
-NEEDED = ("lspin", "distributed", "interpret", "ipfx", "ipywidgets", "lightgbm")
+NEEDED = (
+    "lspin",
+    "distributed",
+    "interpret",
+    "ipfx",
+    "ipywidgets",
+    "lightgbm",
+)
 NEEDED += ("pyabf",)
 if not all(map(find_spec, NEEDED)):
     pip = [sys.executable, "-m", "pip", "install", "--quiet"]
