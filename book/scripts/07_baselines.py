@@ -191,21 +191,18 @@ regression = make_pipeline(
     model_inputs(cells.X), LogisticRegression(max_iter=2000)
 )
 train, test = folds[0]
-X, y, donors = (
-    cells.X.iloc[train],
-    cells.y.iloc[train],
-    cells.donors.iloc[train],
-)
+X, y = cells.X.iloc[train], cells.y.iloc[train]
+donors = cells.donors.iloc[train]
 
+# %%
 inner_f1 = []
 for C in settings:
     candidate = clone(regression).set_params(logisticregression__C=C)
     inner = donor_folds(y, donors, n_splits=3)
     guessed = pd.Series(index=y.index, dtype=object)
     for fit, valid in inner:
-        guessed.iloc[valid] = candidate.fit(X.iloc[fit], y.iloc[fit]).predict(
-            X.iloc[valid]
-        )
+        candidate.fit(X.iloc[fit], y.iloc[fit])
+        guessed.iloc[valid] = candidate.predict(X.iloc[valid])
     inner_f1.append(f1_score(y, guessed, average="macro"))
 best = settings[int(np.argmax(inner_f1))]
 chosen = clone(regression).set_params(logisticregression__C=best).fit(X, y)
