@@ -164,7 +164,7 @@ for ax, one in zip(axes, (sweep, liveliest), strict=True):
     found = measured.spikes[measured.spikes["sweep"] == one.number]
     ax.plot(one.time_s, one.voltage_mv, color="black", lw=0.6)
     ax.plot(found["peak_t"], found["peak_v"], "o", ms=4, color="C1")
-    ax.set(ylabel="voltage (mV)")
+    ax.set(ylabel="voltage (mV)", ylim=(found["trough_v"].min() - 20, None))
     ax.set_title(f"sweep {one.number}: {len(found)} spikes found")
 if pulse := liveliest.stimulus:
     ax.set_xlim(pulse.start_s - 0.05, pulse.end_s + 0.05)
@@ -173,8 +173,10 @@ name_source(fig, recording.banner())
 plt.show()
 
 # %% [markdown]
-# Count for yourself. A peak without a dot is a spike that was missed, and a dot without a peak is one
-# that was made up; both would change the firing rate, and with it the answer.
+# Count for yourself. A peak without a dot was not counted, and a dot without a peak was made up; both
+# would change the firing rate, and with it the answer. In the public recording the first peak of the
+# upper panel has no dot, and rightly so: this cell also fires without current, and that spike took off
+# just before the step began, so the step did not evoke it.
 #
 # Here is the first spike at rheobase, with the points that are measured in it:
 
@@ -188,7 +190,8 @@ for name in ("threshold", "peak", "fast_trough"):
     at_ms = 1000 * (first[f"{name}_t"] - first["threshold_t"])
     label = name.replace("_", " ")
     ax.plot(at_ms, first[f"{name}_v"], "o", label=label)
-ax.set(xlim=(-3, 8), ylabel="voltage (mV)")
+ax.set(xlim=(-3, 8), ylim=(first["fast_trough_v"] - 15, None))
+ax.set_ylabel("voltage (mV)")
 ax.set_xlabel("time from threshold (ms)")
 ax.legend()
 name_source(fig, recording.banner())
@@ -257,10 +260,12 @@ pd.DataFrame(
 )
 
 # %% [markdown]
-# Both get the same trace, interpolated to 50 kHz or more, and follow the same definitions to the
-# letter, filter included; what is left is rounding. (A spike is not compared where its threshold lies
-# before the piece that was cut out.) Programs with other definitions differ by far more, which is why
-# a table has to say how it was made.
+# Both get the same trace, interpolated to 50 kHz or more, and follow the same definitions, filter
+# included, so that most differences are mere rounding (`1e-09` is 0.000000001). The threshold is the
+# exception, and shows what a definition is worth. Both programs look for the moment at which the slope
+# passes 5 % of the upstroke. But `measure_spike` takes the upstroke of that spike, and ipfx the mean
+# upstroke of all spikes in the sweep. Programs that define a threshold in another way, say by 20 V/s,
+# differ by far more, which is why a table has to say how it was made.
 #
 # The tests of the package compare ipfx with a third program as well: AllenSDK, by which the table of
 # the Allen Institute was made, on the same simulated sweeps at 50 kHz. The test fails if the two
