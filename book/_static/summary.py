@@ -106,10 +106,10 @@ def plot_spike(ax: Axes, card: OwnCard) -> None:
     """Draw the first spike of the weakest step that made the cell fire, with what is measured."""
     spike = card.measured.spikes.iloc[0]
     sweep = next(s for s in card.measured.recording.sweeps if s.number == spike["sweep"])
-    near = (sweep.time_s > spike["peak_t"] - 0.004) & (sweep.time_s < spike["peak_t"] + 0.012)
+    near = (sweep.time_s > spike["peak_t"] - 0.007) & (sweep.time_s < spike["peak_t"] + 0.012)
     time_ms = 1000 * (sweep.time_s - spike["peak_t"])
     ax.plot(time_ms[near], sweep.voltage_mv[near], color="black", lw=1)
-    for name, place in {"threshold": (-66, 6), "peak": (8, -3), "fast_trough": (0, 8)}.items():
+    for name, place in {"threshold": (-62, 6), "peak": (8, -3), "fast_trough": (0, 8)}.items():
         at_ms = 1000 * (spike[f"{name}_t"] - spike["peak_t"])
         ax.plot(at_ms, spike[f"{name}_v"], "o", color="#AA3377")
         point = (at_ms, spike[f"{name}_v"])
