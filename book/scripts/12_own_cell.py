@@ -503,7 +503,7 @@ print("\n".join(str(cold).splitlines()[:4]))
 # computer that is not yours: do not upload data that you must not share.
 
 # %% tags=["remove-output"]
-from lspin.show.explorer import drop_zone
+from lspin.show.drop_zone import drop_zone
 
 drop_zone()
 

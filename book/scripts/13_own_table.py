@@ -174,8 +174,6 @@ opened = gates[gates > 0].index
 print(answers.loc[unsure].to_string())
 
 # %%
-import pandas as pd
-
 medians = table.X.groupby(table.y).median()[opened].T
 medians.insert(0, "this patient", new.loc[unsure, opened])
 medians.rename_axis("measurement").round(2)
@@ -345,6 +343,7 @@ assert 0.4 < score < 0.6
 # ```
 
 # %% tags=["hide-cell"]
+import pandas as pd
 from sklearn.model_selection import GroupKFold
 from sklearn.neighbors import KNeighborsClassifier
 
