@@ -225,10 +225,9 @@ print(wrong_unit["predicted"].value_counts().to_string())
 print(f"right: {(wrong_unit['predicted'] == truth).mean():.1%}")
 
 # %% [markdown]
-# `predict` warns where most rows of a column lie far outside. It looks no further: a smaller shift, or
-# a single odd row, passes without a word. `shift` is the finer instrument. It needs the training
-# table, and tells for each measurement how far the new rows lie outside ({term}`shift`,
-# {doc}`08_other_labs`):
+# `predict` warns of two gross things: most rows of a column, or single rows, that lie far outside. A
+# smaller shift passes without a word. `shift` is the finer instrument. It needs the training table, and
+# tells for each measurement how far the new rows lie outside ({term}`shift`, {doc}`08_other_labs`):
 
 # %%
 from lspin.evaluate import shift
