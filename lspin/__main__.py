@@ -403,18 +403,31 @@ def _print_cards(cards: list[OwnCard]) -> None:
                 print(f"  {card.name}: {card.doubts[0]}")
         print()
     width = min(max(len(card.name) for card in cards), 40)
-    print(f"{'cell':{width}}  {'called':14} {'probability':>11}  decided by")
+    print(f"{'cell':{width}}  {'called':14} {'probability':>11}  {'second':14} decided by")
     for card in cards:
         decided = ", ".join(str(name) for name in card.gates.index[:3])
         mark = " (OUTSIDE)" if card.is_outside else ""
         name = card.name if len(card.name) <= width else card.name[: width - 1] + "…"
         print(
             f"{name:{width}}  {card.called:14} {card.probability[card.called]:>11.0%}  "
-            f"{decided}{mark}"
+            f"{_second_called(card):14} {decided}{mark}"
         )
+    if any(_second_called(card) != "-" for card in cards):
+        print(
+            "\nsecond: the answer by cells that were labelled by their own RNA, for cells called "
+            "inhibitory.\nThe table that -o writes says what it is worth."
+        )
+    whys = dict.fromkeys(card.second for card in cards if isinstance(card.second, str))
+    for why in filter(None, whys):
+        print(*textwrap.wrap(why, 96), sep="\n")
     for caution in dict.fromkeys(card.caution for card in cards if card.caution):
         print("", *textwrap.wrap(caution, 96), sep="\n")
     print(f"\n{cards[0].source}")
+
+
+def _second_called(card: OwnCard) -> str:
+    """Name the class of the second opinion; a dash where there is none."""
+    return "-" if isinstance(card.second, str) else card.second.called
 
 
 def _one_line(error: Exception, path: Path) -> str:

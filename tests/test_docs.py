@@ -75,6 +75,17 @@ def test_the_readme_and_its_figure_say_what_was_recorded():
         assert f"{mean:.3f}</text>" in figure
 
 
+def test_front_page_and_readme_show_one_figure_that_names_its_source():
+    pages = [(ROOT / name).read_text() for name in ("README.md", "book/intro.md")]
+    assert all("_static/one_cell.svg" in page and "MIT licence" in page for page in pages)
+    figure = (ROOT / "book" / "_static" / "one_cell.svg").read_text()
+    (recording,) = re.findall(r"Recording: (\S+), swharden/pyABF \(MIT licence\)", figure)
+    assert all(recording in page for page in pages)
+    assert "Allen Cell Types Database" in figure and "SYNTHETIC" not in figure
+    # one line, or what follows becomes part of the caption
+    assert re.search(r"(?m)^:alt: .{100,}\n\n", pages[1])
+
+
 def test_the_readme_knows_the_parameters():
     parameters = inspect.signature(LSPINClassifier).parameters
     rows = re.findall(r"(?m)^\| `(\w+)` \| `(.+?)` \|", (ROOT / "README.md").read_text())

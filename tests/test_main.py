@@ -4,6 +4,7 @@ import io
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import joblib
@@ -344,6 +345,28 @@ def test_one_bad_file_does_not_stop_the_others(
     assert "\x1b" not in said + errors and "Traceback" not in errors
     assert len(list(folder.glob("*.png"))) == 3
     assert (folder / "cells.csv").read_text().count("\n") == 4
+
+
+def test_several_cells_are_listed_with_their_second_opinions(
+    few_mixtures, small_model, monkeypatch, capsys
+):
+    from lspin import classify
+    from lspin.__main__ import _print_cards
+    from lspin.explain import SecondOpinion, known_cells
+
+    known = known_cells(verbose=0)
+    cells = load_cells("twin").X.iloc[:3].set_axis(["A1", "A2", "A3"])
+    first, *others = classify(cells, known=known.select(known.X.index[::16]))
+    said = SecondOpinion("Nobody+", pd.Series({"Nobody+": 1.0}), "made up")
+    cards = [replace(first, second=said), replace(others[0], second="Nobody could be asked.")]
+    _print_cards([*cards, others[1]])
+    lines = capsys.readouterr().out.splitlines()
+    rows = {line[:2]: line.split() for line in lines if "%" in line and line[0] == "A"}
+    assert [rows[name][3] for name in ("A1", "A2", "A3")] == ["Nobody+", "-", "-"]
+    assert "Nobody could be asked." in lines
+
+    _print_cards(others[1:])
+    assert "RNA" not in capsys.readouterr().out
 
 
 def test_the_template_is_shown_or_written_but_replaces_nothing(tmp_path, capsys):
