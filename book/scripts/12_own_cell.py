@@ -45,7 +45,14 @@ import subprocess
 import sys
 from importlib.util import find_spec
 
-NEEDED = ("lspin", "distributed", "interpret", "ipfx", "ipywidgets", "lightgbm")
+NEEDED = (
+    "lspin",
+    "distributed",
+    "interpret",
+    "ipfx",
+    "ipywidgets",
+    "lightgbm",
+)
 NEEDED += ("pyabf",)
 if not all(map(find_spec, NEEDED)):
     pip = [sys.executable, "-m", "pip", "install", "--quiet"]
