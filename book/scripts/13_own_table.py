@@ -41,7 +41,7 @@
 # - **Exercises**: 25 minutes
 
 # %% tags=["remove-cell"]
-# Installs what is missing, as on Colab; where everything is there it does nothing.
+# Installs what is missing, as on Colab; otherwise it does nothing.
 import subprocess
 import sys
 from importlib.util import find_spec
