@@ -181,9 +181,7 @@ print(f"standard deviation over folds {gap.std(ddof=1):.3f}")
 # `C`. Then we compare with the package.
 
 # %%
-from sklearn.base import clone
 from sklearn.linear_model import LogisticRegression
-from sklearn.metrics import f1_score
 from sklearn.pipeline import make_pipeline
 
 settings = (0.03, 0.1, 0.3, 1, 3)
@@ -195,6 +193,9 @@ X, y = cells.X.iloc[train], cells.y.iloc[train]
 donors = cells.donors.iloc[train]
 
 # %%
+from sklearn.base import clone
+from sklearn.metrics import f1_score
+
 inner_f1 = []
 for C in settings:
     candidate = clone(regression).set_params(logisticregression__C=C)
