@@ -174,7 +174,7 @@ def check_sample_weight(sample_weight: Any, n: int) -> np.ndarray:
             f"{weight[is_bad][0]} in row {is_bad.argmax()} (counted from 0)."
         )
     if not weight.any():
-        raise ValueError("sample_weight is 0 for every row: no row is left to learn from.")
+        raise ValueError("sample_weight is zero for every row: no row is left to learn from.")
     return weight
 
 
