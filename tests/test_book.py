@@ -200,7 +200,7 @@ def what_it_says(explorer):
 
 def test_the_explorer_shows_a_cell_before_any_click(explorer):
     assert re.match(r"Cell -?\d+, labelled \S+: with 5 open gates", what_it_says(explorer))
-    section = explorer.find_element(By.TAG_NAME, "section")
+    section = explorer.find_element(By.CSS_SELECTOR, "section")
     assert "Source: " in section.text
 
 

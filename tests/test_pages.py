@@ -52,7 +52,9 @@ def test_a_shared_page_has_a_card(page):
 
 
 def test_search_engines_are_told_of_every_page():
-    addresses = {place.text for place in ElementTree.parse(HTML / "sitemap.xml").iter("{*}loc")}
+    addresses = {
+        place.text for place in ElementTree.parse(HTML / "sitemap.xml").findall(".//{*}loc")
+    }
     (site,) = {re.sub(r"(?<=\.github\.io/lspin/).*", "", address) for address in addresses}
     assert {f"{site}{page}.html" for page in WRITTEN} <= addresses
 
@@ -113,6 +115,11 @@ def open_page(browser, url, theme, width):  # noqa: F811
     browser.get(url)
     WebDriverWait(browser, 60).until(
         lambda b: b.execute_script("return document.readyState") == "complete"
+    )
+    # A colour that is still fading in is not the one that is read.
+    browser.execute_script(
+        "document.head.insertAdjacentHTML('beforeend', '<style>* {transition: none !important;"
+        " animation: none !important}</style>')"
     )
 
 
