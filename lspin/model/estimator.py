@@ -241,20 +241,20 @@ class _BaseLSPIN(BaseEstimator):
         check_device(self.device)
         recipe, mask_recipe = self._recipes()
         is_regression = self.task == "regression"
-        X, y = validate_data(self, X, y, dtype=FLOATS, y_numeric=is_regression)
-        donors = None if groups is None else check_groups(groups, len(X))
+        table, truth = validate_data(self, X, y, dtype=FLOATS, y_numeric=is_regression)
+        donors = None if groups is None else check_groups(groups, len(table))
         weight = None
         if sample_weight is not None:
-            given = check_sample_weight(sample_weight, len(X))
+            given = check_sample_weight(sample_weight, len(table))
             kept = given > 0
-            X, y, weight = X[kept], y[kept], _relative(given[kept])
+            table, truth, weight = table[kept], truth[kept], _relative(given[kept])
             donors = None if donors is None else donors[kept]
-        target, training, meaning = self._encode(y, weight)
+        target, training, meaning = self._encode(truth, weight)
         members = draw_members(target, donors, n_members, rng, task=self.task)
-        training["x"] = _tensor(X, self.device)
+        training["x"] = _tensor(table, self.device)
         return Plan(
-            X=X,
-            y=y,
+            X=table,
+            y=truth,
             groups=donors,
             sample_weight=weight,
             target=target,
@@ -734,7 +734,7 @@ class LSPINRegressor(RegressorMixin, _BaseLSPIN):
             # Its squares overflow or vanish, or it is constant.
             largest = np.abs(y).max() or 1.0
             mean, scale = _mean_and_sd(y / largest, sample_weight)
-            mean, scale = mean * largest, (scale or 1.0) * largest
+            mean, scale = mean * largest, np.float64(scale or 1.0) * largest
         target = ((y - mean) / scale).astype(np.float32)
         values = torch.as_tensor(target[:, None], device=self.device)
         training = {"target": values, "weight": _weights(sample_weight, self.device)}

@@ -121,7 +121,7 @@ def test_weights_of_any_size_are_learned(data, Model):
         ([*np.ones(N - 1), -1.0], r"not below 0; it is -1.0 in row 119"),
         ([np.nan, *np.ones(N - 1)], "finite and not below 0; it is nan in row 0"),
         ([np.inf] * N, "it is inf in row 0"),
-        (np.zeros(N), "0 for every row"),
+        (np.zeros(N), "zero for every row"),
         (["heavy"] * N, "must hold a number for each row"),
         (pd.Series([pd.NA] * N, dtype="Int64"), "must hold a number|finite"),
     ],
