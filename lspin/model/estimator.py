@@ -523,7 +523,10 @@ class LSPINClassifier(ClassifierMixin, _BaseLSPIN):
     The same data and `random_state` give the same answers, bit for bit, on one machine: with any
     number of threads or workers, on a cluster of such machines, and whatever else is trained beside
     it or was drawn before. The order of the rows is part of the data. `fit_members` with packs of
-    another size, or another processor, adds up in another order, and the last digits differ.
+    another size, or a processor with other instructions, adds up in another order, and training
+    makes more of the last digits. Without AVX2, measured on the authors' table, the probabilities
+    of a test cell change by 0.003 in the median and 0.13 at most (0.29 with five gates), the class
+    of 0.4 % of the cells (2 % with five gates), and at least one of five gates in 44 %.
 
     References
     ----------
