@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from types import ModuleType
 from typing import Any
 from unittest import mock
@@ -27,10 +27,10 @@ from lspin.data import donor_folds
 from lspin.evaluate import expected_calibration_error
 from lspin.features import model_inputs
 from lspin.model import (
-    BEHIND_THE_MASK,
-    ONE_MASK,
+    READERS,
     REGULARISATIONS,
     Lesson,
+    closing,
     count_open,
     distillation,
     estimator,
@@ -59,14 +59,14 @@ def lesson_without_mixtures(dense, x, target, members, **settings) -> Lesson:
     return taught._replace(x=x, target=target, weight=weight)
 
 
-def regularised(
-    of_dense: tuple, behind_the_mask: tuple
-) -> tuple[tuple[ModuleType, str, tuple], ...]:
-    """Say how the networks are to be regularised, the dense ones and those behind the mask."""
-    return (
-        (splits, "REGULARISATIONS", of_dense),
-        (distillation, "BEHIND_THE_MASK", behind_the_mask),
-    )
+def dense_ones(regularisations: tuple) -> tuple[tuple[ModuleType, str, Any], ...]:
+    """Say how the networks that see everything are to be regularised."""
+    return ((splits, "REGULARISATIONS", regularisations),)
+
+
+def readers(regularisations: tuple) -> tuple[tuple[ModuleType, str, Any], ...]:
+    """Say how many predictors are behind the gates, and how they are to be regularised."""
+    return ((distillation, "READERS", regularisations),)
 
 
 def taught_by(function: Callable[..., Lesson]) -> tuple[tuple[ModuleType, str, Any], ...]:
@@ -76,35 +76,30 @@ def taught_by(function: Callable[..., Lesson]) -> tuple[tuple[ModuleType, str, A
 
 @dataclass(frozen=True)
 class Variant:
-    """What is changed: parameters, settings of the mask's recipe, and names in modules."""
+    """What is changed: parameters, and names in modules."""
 
     parameters: dict[str, Any] = field(default_factory=dict)
-    mask_settings: dict[str, Any] = field(default_factory=dict)
     patches: tuple[tuple[ModuleType, str, Any], ...] = ()
 
 
-ONE_REGULARISATION = regularised((MIDDLE,), (MIDDLE,) * len(BEHIND_THE_MASK))
-NO_MIXUP = regularised(
-    *(tuple(r._replace(mixup=0.0) for r in some) for some in (REGULARISATIONS, BEHIND_THE_MASK))
-)
+WEAK_DECAY = tuple(reader._replace(weight_decay=0.1) for reader in READERS)
+NO_MIXUP = tuple(r._replace(mixup=0.0) for r in REGULARISATIONS)
 FIVE = {"max_open": 5}
 
 VARIANTS = {
     "no limit, as shipped": Variant(),
-    "no limit, one regularisation": Variant(patches=ONE_REGULARISATION),
-    "no limit, no mixup": Variant(patches=NO_MIXUP),
-    "no limit, 1 network": Variant({"n_members": 1}, patches=ONE_REGULARISATION),
+    "no limit, one regularisation": Variant(patches=dense_ones((MIDDLE,))),
+    "no limit, no mixup": Variant(patches=dense_ones(NO_MIXUP)),
+    "no limit, 1 network": Variant({"n_members": 1}, dense_ones((MIDDLE,))),
     "5 gates, as shipped": Variant(FIVE),
-    "5 gates, one regularisation": Variant(FIVE, patches=ONE_REGULARISATION),
-    "5 gates, no mixup": Variant(FIVE, patches=NO_MIXUP),
-    "5 gates, hard labels": Variant(FIVE, patches=taught_by(hard_lesson)),
-    "5 gates, no mixtures": Variant(FIVE, patches=taught_by(lesson_without_mixtures)),
-    "5 gates, 1 gating network": Variant(FIVE, {"n_gating": 1}),
-    "5 gates, 1 predictor": Variant(FIVE, patches=regularised(REGULARISATIONS, (MIDDLE,))),
-    "5 gates, fast budget": Variant(FIVE, {"budget_ramp": 0.1}),
+    "5 gates, hard labels": Variant(FIVE, taught_by(hard_lesson)),
+    "5 gates, no mixtures": Variant(FIVE, taught_by(lesson_without_mixtures)),
+    "5 gates, 1 predictor": Variant(FIVE, readers(READERS[:1])),
+    "5 gates, weak decay": Variant(FIVE, readers(WEAK_DECAY)),
+    "5 gates, a quarter of the gates a round": Variant(FIVE, ((closing, "ONE_IN", 4),)),
+    "5 gates, gating networks": Variant(FIVE | {"gating": "local"}),
 }
-"""By name. One regularisation is the middle one of twelve; a fast budget is down to five gates
-after a tenth of the training instead of four fifths."""
+"""By name. One regularisation is the middle one of twelve."""
 
 
 def score(name: str, seed: int) -> dict[str, float | str]:
@@ -120,12 +115,7 @@ def score(name: str, seed: int) -> dict[str, float | str]:
         for fold, (train, test) in enumerate(donor_folds(cells.y, cells.donors, random_state=seed)):
             inputs = model_inputs(cells.X).fit(cells.X.iloc[train])
             x_train, x_test = (inputs.transform(cells.X.iloc[rows]) for rows in (train, test))
-            model = LSPINClassifier(
-                **variant.parameters,
-                gating="local",
-                mask_recipe=replace(ONE_MASK, **variant.mask_settings),
-                random_state=seed * 10 + fold,
-            )
+            model = LSPINClassifier(**variant.parameters, random_state=seed * 10 + fold)
             model.fit(x_train, target[train], groups=cells.donors.iloc[train])
             proba[test] = model.predict_proba(x_test)
             n_open.append(count_open(model.gates(x_test)))
