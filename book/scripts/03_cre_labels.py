@@ -327,8 +327,9 @@ plt.show()
 # Mistakes that point in all directions are outvoted, even when there are many. Mistakes that all point
 # the same way are learned as soon as they are about as many as the correct labels.
 #
-# A line in which most cells are of another type, such as Gad2, would teach a model just that. It does
-# little harm here only because other, better lines teach the type in question at the same time.
+# A line such as Gad2, which gives cells of every class the same label, would on its own teach a model
+# just that mistake. It does little harm here only because other, better lines show the model many more
+# cells of each class with the right label.
 #
 # ## What do doubtful labels do to the probabilities?
 #

@@ -360,8 +360,8 @@ doubt.nsmallest(5, "of the label").round(2)
 # ### And about cells that nobody recorded
 #
 # The twelve networks can give an opinion on any cell, even one that was never recorded. So they are also
-# asked about many mixtures, each of a cell and one of those most like it. A thousand cells teach their
-# accidents as well; of mixtures there are as many as you like.
+# asked about many mixtures, each of a cell and one of those most like it. From a thousand
+# cells a model also learns what is mere chance in them; of mixtures there can be as many as you like.
 
 # %%
 n_mixtures = len(taught.x) - len(fit)

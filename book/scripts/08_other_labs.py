@@ -115,7 +115,8 @@ print(about["protocol"])
 # `lspin.evaluate.shift` compares the averages of the new table with those of the training cells. To find out
 # how large a difference may be by chance, it draws groups of training animals, as large as the new table, and
 # compares each group with the rest. A measurement that is farther away than that is *outside*; this is the
-# {term}`shift` of the table. It needs no labels and no model.
+# {term}`shift` of the table. It needs no labels and no model. To the shared measurements it adds one number
+# of its own, the share of values that are missing, so it counts one more than the list above has.
 #
 # ```{admonition} Predict before you run
 # :class: tip
@@ -211,7 +212,8 @@ in_words(
 # %% [markdown]
 # Most cells of the later experiment of the same institute (V1) are recognised. So are those of the other
 # laboratory, *as long as they are as warm*. At 25 °C, cells of that same laboratory are recognised far less
-# often. With human cells the model does hardly better than guessing: there are four inhibitory classes.
+# often. With human cells the model does about as well as guessing, which is right in one of four cases,
+# because there are four inhibitory classes.
 #
 # ## One reason after the other
 #

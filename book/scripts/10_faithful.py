@@ -144,8 +144,8 @@ plt.show()
 # Gating networks find the rule. LSPIN does not, because it answers another question: which two values
 # are *enough* to predict for this sample what all values together predict?
 #
-# With a value near the mean, which is 0 here, the model can do without, because a closed gate stands
-# for 0 anyway. And among the many pairs of gates some wrong pair often leads to the right number by
+# The model can do without a value near the mean, which is 0 here, because a closed gate stands for 0
+# anyway. And among the many pairs of gates some wrong pair often leads to the right number by
 # chance. The table shows the first effect: in what share of cases is a feature that matters let
 # through, depending on how far its value is from the mean?
 

@@ -146,6 +146,8 @@ leaks.pivot_table("accuracy", ["reader", "reads"], "model", sort=False)
 # get them: a zero shows that a gate is closed, so a code could still be read. The forest *trained on
 # random selections* has never seen which gates the model selects, and so cannot have learned any code;
 # what it gets right comes from the values {cite}`jethani2021`.
+#
+# The recorded table has two more models, whose gates are *global*: the same gates are open in every cell.
 
 # %%
 print(recorded_on)

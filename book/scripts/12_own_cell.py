@@ -207,7 +207,8 @@ plt.show()
 # %% [markdown]
 # ## What was measured
 #
-# The features carry the names, units and definitions of the Allen table.
+# The features carry the names, units and definitions of the Allen table. That includes the clock: times
+# are counted as if the stimulus began at 1.02 s, as it does in the sweeps of the Allen Institute.
 
 # %%
 import pandas as pd
@@ -318,13 +319,15 @@ pd.DataFrame(change).round(3)
 # its ratio to the downstroke, suffers at 10 kHz: that moment falls between two samples. On recorded
 # spikes the tests allow a change of 0.06 for the upstroke, 0.05 for the ratio and 0.03 for the
 # threshold at 20 kHz, and of 0.3, 0.25 and 0.15 at 10 kHz; for peak, trough, fast trough, downstroke
-# and width 0.03 at both. The rise time ends at a sample and begins at one, so it changes as well.
+# and width 0.03 at both. The rise time begins at one sample and ends at another, so
+# it changes too, and often the most.
 #
 # ## Beside the cells that we know
 #
 # Where does the cell stand within each class? For each feature that both have, take the share of the
 # cells in a class that lie below it. A value close to 0.5 is ordinary for the class; one close to 0
-# or 1 is at its edge. Times have become intervals, as in {doc}`02_features`.
+# or 1 is at its edge. Times have become intervals, as in {doc}`02_features`. Columns that
+# only say whether something could be measured are left out here; the model below counts them as well.
 
 # %%
 from lspin.features import engineered
@@ -493,8 +496,9 @@ print("\n".join(str(cold).splitlines()[:4]))
 # - **Temperature.** The median {term}`half-width` of a spike is 0.38 ms in Pvalb cells of the Allen
 #   database, 0.44 ms in those of motor cortex at 34 °C, and 0.60 ms at 25 °C. A fast spike in the cold
 #   looks like a slow one in the warm.
-# - **The label.** A Cre line also marks cells that it was not meant for: in 19 % of the cells of
-#   {cite:t}`gouwens2020`, line and RNA disagree. The class Htr3a+|Vip- is the worst, with 38 %.
+# - **The label.** A Cre line also marks cells that it was not meant for: in nearly a fifth of
+#   the cells of {cite:t}`gouwens2020`, line and RNA disagree. The class Htr3a+|Vip- is the worst, with
+#   about two cells in five.
 # - **The definition.** Input resistance at the peak of a deflection or at its end, sag at -200 pA or
 #   at -100 mV, a step of 0.5 s or of 1 s: {doc}`feature_mapping` lists what we know of.
 # - **How common the types are.** Each class counts the same in this model. Where you record, some
@@ -629,7 +633,8 @@ assert "nA" in wrong.missing["threshold_i_long_square"]
 # change most? *On the twin: it runs, on a simulated cell.*
 #
 # ```{dropdown} Solution
-# What counts spikes, or averages over a long time, hardly changes. The ratio of upstroke and downstroke
+# What counts spikes, or averages over a long time, hardly changes. The rise time begins at one sample
+# and ends at another, so with fewer samples it moves in larger steps. The ratio of upstroke and downstroke
 # and the threshold depend on how fast the voltage rises, which is what a slow recording loses.
 # ```
 

@@ -234,7 +234,8 @@ print(f"right: {(wrong_unit['predicted'] == truth).mean():.1%}")
 # %% [markdown]
 # `predict` warns of two gross things: most rows of a column, or single rows, that lie far outside. A
 # smaller shift passes without a word. `shift` is the finer instrument. It needs the training table, and
-# tells for each measurement how far the new rows lie outside ({term}`shift`, {doc}`08_other_labs`):
+# tells for each measurement how far the new rows lie outside ({term}`shift`, {doc}`08_other_labs`). The
+# share of missing values counts as one more measurement. It says "cells" whatever the rows are:
 
 # %%
 from lspin.evaluate import shift
