@@ -210,8 +210,8 @@ pd.DataFrame(rows).T.rename_axis("learned from").round(3)
 # lines do.
 #
 # That is no peculiarity of one model or one fold. Here are five models over all five folds (what was
-# learned → what it is marked by). You need not know them to follow. Logistic regression and the random
-# forest are standard classifiers. *LSPIN* is the model that the next part of this book builds. *LSPIN,
+# learned → what it is marked by). You need not know them to follow. *RBF-SVM* is the support vector
+# machine that you just met; logistic regression and the random forest are standard classifiers, too. *LSPIN* is the model that the next part of this book builds. *LSPIN,
 # 5 gates* is the same model when it may look at only five measurements of each cell, which it chooses
 # cell by cell.
 

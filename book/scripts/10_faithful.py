@@ -433,7 +433,7 @@ share.drop(columns=["SHAP", "random"]).map("{:.0%}".format)
 # one that is missing; this shows in the deletion.
 #
 # One caution: when gates are set anew, the mask jumps from one set of gates to another. Integrated
-# gradients add up small steps and do not see these jumps, so do not rely on those rows.
+# gradients add up small steps and do not see these jumps, so do not rely on their figures under *set anew*.
 #
 # ## Measurements that say the same
 #

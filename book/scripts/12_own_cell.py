@@ -60,7 +60,7 @@ if not all(map(find_spec, NEEDED)):
 
 # %% [markdown]
 # We shall compare the cell with those that we know: the mouse cells of the Allen database, each with
-# the class of its {term}`Cre line`. Why these and not others, we come to below.
+# the class of its {term}`Cre line`. Further down we say why these and not others.
 
 # %% tags=["remove-stderr"]
 from lspin.explain import known_cells

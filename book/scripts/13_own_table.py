@@ -132,7 +132,7 @@ for name, why in table.left_out.items():
 # ## Honest scores
 #
 # `score_own` trains LSPIN and two rivals on the same five {term}`folds <fold>`, and at the end one model
-# on all rows. One rival is a support vector machine that sees all measurements, the other always names
+# on all rows. One rival is a support vector machine (*RBF-SVM*) that sees all measurements, the other always names
 # the largest class. Gaps are filled ({term}`imputation`) and columns {term}`standardised <standardise>`
 # by the training rows of each fold alone.
 #
