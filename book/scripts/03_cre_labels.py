@@ -211,9 +211,9 @@ pd.DataFrame(rows).T.rename_axis("learned from").round(3)
 #
 # That is no peculiarity of one model or one fold. Here are five models over all five folds (what was
 # learned → what it is marked by). You need not know them to follow. *RBF-SVM* is the support vector
-# machine that you just met; logistic regression and the random forest are standard classifiers, too. *LSPIN* is the model that the next part of this book builds. *LSPIN,
-# 5 gates* is the same model when it may look at only five measurements of each cell, which it chooses
-# cell by cell.
+# machine that you just met; logistic regression and the random forest are standard classifiers, too.
+# *LSPIN* is the model that the next part of this book builds. *LSPIN, 5 gates* is the same model when it
+# may look at only five measurements of each cell, which it chooses cell by cell.
 
 # %%
 from lspin.evaluate import intervals

@@ -319,8 +319,8 @@ pd.DataFrame(change).round(3)
 # its ratio to the downstroke, suffers at 10 kHz: that moment falls between two samples. On recorded
 # spikes the tests allow a change of 0.06 for the upstroke, 0.05 for the ratio and 0.03 for the
 # threshold at 20 kHz, and of 0.3, 0.25 and 0.15 at 10 kHz; for peak, trough, fast trough, downstroke
-# and width 0.03 at both. The rise time begins at one sample and ends at another, so
-# it changes too, and often the most.
+# and width 0.03 at both. The rise time begins at one sample and ends at another,
+# so it changes too, and often the most.
 #
 # ## Beside the cells that we know
 #

@@ -132,8 +132,8 @@ for name, why in table.left_out.items():
 # ## Honest scores
 #
 # `score_own` trains LSPIN and two rivals on the same five {term}`folds <fold>`, and at the end one model
-# on all rows. One rival is a support vector machine (*RBF-SVM*) that sees all measurements, the other always names
-# the largest class. Gaps are filled ({term}`imputation`) and columns {term}`standardised <standardise>`
+# on all rows. One rival is a support vector machine (*RBF-SVM*) that sees all measurements, the other
+# always names the largest class. Gaps are filled ({term}`imputation`) and columns {term}`standardised <standardise>`
 # by the training rows of each fold alone.
 #
 # We ask for at most five {term}`open gates <open gate>`, as `lspin train` does, and take four
