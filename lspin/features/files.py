@@ -567,6 +567,8 @@ def _read_csv(path: Path) -> Traces:
     table.columns = [str(name).strip().lower() for name in table.columns]
     time = [name for name in table if _named(name)[0] == "s"]
     columns = {name: _named(name) for name in table if _named(name)[0] in ("mV", "pA")}
+    if len(table.columns) == 1 and ";" in table.columns[0]:
+        raise _NotRead("is separated by semicolons: save it with commas, and with decimal points.")
     if not (time and columns):
         raise _NotRead(
             "needs columns time_s (or time_ms), voltage_mv (or voltage_v) and current_pa (or "
@@ -583,7 +585,11 @@ def _read_csv(path: Path) -> Traces:
     rows = table.groupby("sweep").indices.values() if "sweep" in table else [np.arange(len(table))]
     traces = Traces()
     for of_sweep in rows:
-        hz = _rate(seconds[of_sweep])
+        try:
+            hz = _rate(seconds[of_sweep])
+        except _NotRead as error:
+            advice = "" if "sweep" in table else " Several sweeps need a column sweep, 0, 1, 2, …"
+            raise _NotRead(f"{error}{advice}") from None
         for name, (what, factor) in columns.items():
             values = table[name].to_numpy(float)[of_sweep] * factor
             if what == "mV":

@@ -18,6 +18,8 @@ LEAST_SAMPLING_HZ = 1_000
 MOST_SAMPLING_HZ = 1_000_000
 """No amplifier of neurons samples faster; a file that says so costs endless time and memory."""
 
+_CLAMPED_MV = 5.0  # a smaller step of the voltage may drown in noise
+_AT_ONCE_S = 1e-3  # the fastest membranes need several times as long
 _BASELINE_S = 0.1  # of which the Allen Institute takes the mean, before the stimulus
 
 
@@ -67,6 +69,24 @@ class Sweep:
     def time_s(self) -> np.ndarray:
         """Time of each sample, in s from the start of the sweep."""
         return np.arange(self.voltage_mv.size) / self.sampling_hz
+
+    @property
+    def looks_clamped(self) -> bool:
+        """Whether the voltage jumps with a long step and then stands still, as in voltage clamp.
+
+        A membrane is charged over milliseconds, and a cell that fires does not stand still.
+        """
+        if self.stimulus is None or self.kind != "long_square":
+            return False
+        edges_s = (self.stimulus.start_s, self.stimulus.end_s)
+        start, end = (round(edge * self.sampling_hz) for edge in edges_s)
+        wait = int(np.ceil(_AT_ONCE_S * self.sampling_hz))
+        before, inside = self.voltage_mv[: start - wait], self.voltage_mv[start + wait : end - wait]
+        if not before.size or not inside.size:
+            return False
+        level = np.median(inside)
+        jump = abs(level - np.median(before[-10 * wait :]))
+        return bool(jump > _CLAMPED_MV and np.abs(inside - level).max() < 0.1 * jump)
 
     def baseline_s(self, pulse: Pulse) -> float:
         """Return how long before a pulse the cell was left alone, in s, at most 0.1.

@@ -332,6 +332,11 @@ def _classify_measured(
     notes = measured.notes
     if measured.recording.is_synthetic:
         notes = ("This cell is SYNTHETIC: it was simulated, not recorded.", *notes)
+    if any(sweep.looks_clamped for sweep in measured.recording.sweeps):
+        doubts.append(
+            "The voltage jumps with a step of current and then stands still, as in voltage clamp; "
+            "types are told apart in current clamp only."
+        )
     card = _card(asked, 0, [*doubts, *strange], measured.missing, notes, measured)
     return card if known is not None else _with_second([card], X, asked, verbose)[0]
 
@@ -347,7 +352,15 @@ def _with_second(
     try:
         said = iter(second_opinions(X[inhibitory], asked.held.seen, verbose=verbose))
     except (OSError, ValueError) as error:
-        said = repeat(f"There is no second opinion: {' '.join(str(error).split())}")
+        why = " ".join(str(error).split())
+        if isinstance(error, ConnectionError):
+            # What a client says of a failed connection is long, and all about its insides.
+            why = (
+                "the cells labelled by their own RNA are not in the data folder, and "
+                f"{why.partition(' (')[0]}. Where there is a network, `lspin fetch --source v1` "
+                "gets them."
+            )
+        said = repeat(f"There is no second opinion: {why}")
     pairs = zip(cards, inhibitory, strict=True)
     return [replace(card, second=next(said)) if ask_again else card for card, ask_again in pairs]
 

@@ -195,6 +195,7 @@ def test_voltage_clamp_is_refused(cell, tmp_path):
             current_ua=t["current_na"] * 1e6), "which no pipette carries"),
         (lambda t: t.assign(voltage_v="-70,5"), "decimal commas"),
         (lambda t: t.assign(time_ms=t["time_ms"] ** 2), "not evenly spaced"),
+        (lambda t: t.drop(columns="sweep"), "evenly spaced, or too few. Several sweeps need a col"),
         (lambda t: t.rename(columns={"time_ms": "time_s"}), "sampled at 10 Hz"),
         (lambda t: t.assign(voltage_v=np.nan), "holds no numbers"),
         (lambda t: t.assign(voltage_v=-0.07), "never changes"),
@@ -203,6 +204,12 @@ def test_voltage_clamp_is_refused(cell, tmp_path):
 def test_a_table_that_cannot_be_right_is_refused(change, message, cell, tmp_path):
     change(table(*cell)).to_csv(tmp_path / "cell.csv", index=False)
     with pytest.raises(ValueError, match=message):
+        read_recording(tmp_path / "cell.csv")
+
+
+def test_a_recording_with_semicolons_is_refused(cell, tmp_path):
+    table(*cell).to_csv(tmp_path / "cell.csv", index=False, sep=";", decimal=",")
+    with pytest.raises(ValueError, match="separated by semicolons"):
         read_recording(tmp_path / "cell.csv")
 
 

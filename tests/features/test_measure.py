@@ -321,3 +321,16 @@ def test_recorded_cells(name, real_data):
         during = (sweep.time_s >= start) & (sweep.time_s <= end)
         crossings = np.diff((sweep.voltage_mv[during] > -10).astype(int)) == 1
         assert found.sweeps.loc[sweep.number, "n_spikes"] == crossings.sum()
+
+
+def test_a_voltage_that_jumps_and_stands_still_looks_clamped():
+    current = np.zeros((3, 30_000))
+    current[:, 5_000:25_000] = [[-100.0], [50.0], [100.0]]
+    clamped = Recording.from_arrays(current * 0.5 - 70, current, 20_000)
+    assert [sweep.looks_clamped for sweep in clamped.sweeps] == [True, True, True]
+    charged = np.exp(-np.arange(20_000) / 20_000 / 3e-3)  # by the fastest membranes, in 3 ms
+    voltage = current * 0.5 - 70
+    voltage[:, 5_000:25_000] -= current[:, 5_000:25_000] * 0.5 * charged
+    cell = Recording.from_arrays(voltage, current, 20_000)
+    assert not any(sweep.looks_clamped for sweep in cell.sweeps)
+    assert not any(sweep.looks_clamped for sweep in simulated_recording().sweeps)

@@ -132,6 +132,19 @@ def test_without_cells_to_ask_the_card_says_that_there_is_no_second_opinion(
     assert same.second_opinion == ""
 
 
+def test_without_a_network_the_card_says_how_to_get_a_second_opinion(
+    monkeypatch, twins, measured, card
+):
+    def refuse(*_, **__):
+        raise ConnectionError("x.csv could not be downloaded in 3 tries (last: Pool(host='x'))")
+
+    monkeypatch.setattr(own_cell, "second_opinions", refuse)
+    asked = ask(own_row(measured), twins)
+    (kept,) = own_cell._with_second([replace(card, called="Sst+")], own_row(measured), asked, 0)
+    assert "3 tries. Where there is a network, `lspin fetch --source v1`" in kept.second_opinion
+    assert "Pool" not in kept.second_opinion
+
+
 def test_the_model_sees_only_what_was_measured(card, measured):
     used = set(card.shift.table.index)
     assert card.n_used == len(used) - 1  # and the share that is missing
