@@ -101,7 +101,7 @@ class SecondOpinion(NamedTuple):
     >>> from lspin.explain import SecondOpinion
     >>> said = SecondOpinion("Pvalb+", pd.Series({"Pvalb+": 0.7, "Sst+": 0.3}), "made up")
     >>> said.beside("Vip+")[:81]
-    'Second opinion, by cells labelled by their own RNA: Pvalb+ (70%). It disagrees. W'
+    'Second opinion, by inhibitory cells labelled by their own RNA: Pvalb+ (70%). It d'
     """
 
     called: str
@@ -111,7 +111,7 @@ class SecondOpinion(NamedTuple):
     def beside(self, first: str) -> str:
         """Say what it is worth beside the first answer."""
         said = (
-            "Second opinion, by cells labelled by their own RNA: "
+            "Second opinion, by inhibitory cells labelled by their own RNA: "
             f"{self.called} ({self.probability[self.called]:.0%}). "
         )
         if self.called == first:
