@@ -151,12 +151,12 @@ class TableModel:
                 f"{table.index[empty.argmax()]}: the median of the training rows stands for all."
             )
         if set(self.columns) <= set(FEATURES):  # they are measurements of neurons
-            wrong = impossible_values(table[list(self.columns)])
-            doubts += [
-                f"{len(wrong)} of {len(table)} rows have a value that no neuron has, such as "
-                f"{row}: {why[0]}"
-                for row, why in list(wrong.items())[:1]
-            ]
+            if wrong := impossible_values(table[list(self.columns)]):
+                row, why = next(iter(wrong.items()))
+                doubts.append(
+                    f"{len(wrong)} of {len(table)} rows have a value that no neuron has, such as "
+                    f"{row}: {why[0]}"
+                )
         far = self._standardised(table, clipped=False).abs()
         share = (far >= FAR_SD).mean()
         odd = share.index[share > FAR_SHARE] if len(table) > 2 else []
