@@ -1,10 +1,12 @@
 """Fixtures shared by all tests, and what keeps tests off the user's cache and the network."""
 
 import os
+import shutil
 import socket
 from pathlib import Path
 
 import pytest
+from selenium import webdriver
 
 _NEEDED = (
     "allen_cell_types/cells.json",
@@ -50,6 +52,30 @@ def few_mixtures():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(distillation, "N_MIXTURES", 1000)
         yield
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory):
+    """Return Chromium, driven by Selenium, that finds no host but this machine."""
+    names = ("chromium", "chromium-browser", "google-chrome")
+    chromium, driver = (
+        next(filter(None, map(shutil.which, names)), ""),
+        shutil.which("chromedriver"),
+    )
+    if not (chromium and driver):
+        pytest.skip("needs chromium and chromedriver")
+    options = webdriver.ChromeOptions()
+    options.binary_location = chromium
+    for flag in (
+        "headless=new no-sandbox disable-gpu disable-quic no-first-run disable-sync "
+        "disable-background-networking disable-component-update window-size=1400,1000"
+    ).split():
+        options.add_argument(f"--{flag}")
+    options.add_argument(f"--user-data-dir={tmp_path_factory.mktemp('chromium')}")
+    options.add_argument("--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1")
+    options.set_capability("goog:loggingPrefs", {"performance": "ALL", "browser": "ALL"})
+    with webdriver.Chrome(options, webdriver.ChromeService(driver)) as browser:
+        yield browser
 
 
 @pytest.fixture(autouse=True)

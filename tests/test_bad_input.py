@@ -348,7 +348,7 @@ def as_csv(v=V[0], i=I[0], step=1 / HZ, names="time_s,voltage_mv,current_pa"):
         ("r.csv", as_csv(step=0), "not evenly spaced"),
         ("r.csv", as_csv(step=-1 / HZ), "sampled at -10000 Hz"),
         ("r.csv", as_csv(step=1), "sampled at 1 Hz"),
-        ("r.csv", as_csv().replace(",", ";"), "needs columns time_s"),
+        ("r.csv", as_csv().replace(",", ";"), "separated by semicolons"),
         ("r.csv", as_csv() + "\n0.3,x,1", "text in column voltage_mv"),
         ("r.csv", as_csv() + "\n0.3,1,1,1", "damaged, or no .csv"),
         ("r.csv", "a" * 500, "needs columns time_s"),

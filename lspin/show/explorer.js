@@ -189,9 +189,9 @@ const usefulFields = fields.filter((field) => field.values.length > 1);
 const cellSelect = make("select", { onchange: () => choose(Number(cellSelect.value)) });
 const otherSelect = make("select", { onchange: () => compare(otherSelect.value) });
 const step = (by) => () => {
-  const shown = matching();
-  const at = shown.indexOf(state.cell);
-  if (shown.length) choose(shown[(at + by + shown.length) % shown.length]);
+  const listed = Array.from(cellSelect.options, (option) => Number(option.value));
+  const at = listed.indexOf(state.cell);
+  if (listed.length) choose(listed[(at + by + listed.length) % listed.length]);
 };
 const filterSummary = make("summary");
 const axisSelects = data.axes.length < 2 ? [] : [0, 1].map((k) => {

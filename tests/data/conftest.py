@@ -3,7 +3,7 @@
 import threading
 
 import pytest
-from made_up import Server
+from made_up_tables import Server
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from made_up import (
+from made_up_tables import (
     CELLS,
     files_in,
     made_up_cells,

@@ -13,7 +13,7 @@ import re
 import time
 
 import pytest
-from made_up import files_in, rma, table_paths, write_tables
+from made_up_tables import files_in, rma, table_paths, write_tables
 
 from lspin.data import allen, download, moradi2021, paper, recordings
 from lspin.data.gouwens2020 import SOURCE as V1

@@ -4,7 +4,7 @@ import h5py
 import numpy as np
 import pandas as pd
 import pytest
-from made_up import leaky_cell, write_ibw, write_nwb
+from made_up_recordings import leaky_cell, write_ibw, write_nwb
 
 from lspin.features import Recording, files, read_recording
 

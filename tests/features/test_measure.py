@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
-from made_up import (
+from made_up_recordings import (
     GAIN,
     MOHM,
     REST_MV,

@@ -31,7 +31,7 @@ sys.path[:0] = [str(HERE.parents[1]), str(HERE.parent / "features")]
 with atheris.instrument_imports(include=["lspin", "igor2", "pyabf"]):
     import igor2.binarywave
     import pyabf
-    from made_up import leaky_cell, write_ibw, write_nwb
+    from made_up_recordings import leaky_cell, write_ibw, write_nwb
 
     from lspin.data import own_table, read_csv
     from lspin.features import Recording, read_features, read_recording
