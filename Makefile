@@ -1,6 +1,6 @@
 # make book    build the book: every chapter is executed     -> _build/html/index.html
 # make pdf     the same as one file; needs Chromium                       -> _build/lspin.pdf
-# make test    unit tests, then every chapter as a test
+# make test    unit tests, then every chapter as a test, on the offline twin
 # make results score LSPIN and its rivals on the real tables -> lspin/studies/results
 # make ablation  what each part of the recipe is worth       -> lspin/studies/results/ablation.json
 # make bench   measure how fast it is, side by side with others -> lspin/studies/results/speed.json
@@ -33,9 +33,9 @@ endif
 VENV := .venv/bin/python
 READY := .venv/.ready
 CHAPTERS := $(wildcard book/*.ipynb)
-NBVAL := $(VENV) -m pytest --nbval-lax --nbval-cell-timeout=300 $(CHAPTERS)
-HAS_TABLES := $(VENV) -c "from lspin.data import allen, data_dir; \
-	print(allen.has_tables(data_dir()))"
+# Two at a time, and each file in one process: the cells of a chapter run in their order.
+PYTEST := OMP_NUM_THREADS=1 $(VENV) -m pytest --numprocesses 2 --dist loadfile
+NBVAL := LSPIN_SOURCE=twin $(PYTEST) --nbval-lax --nbval-cell-timeout=600
 
 book: $(READY)
 	@$(VENV) .ci/notebooks.py
@@ -49,12 +49,8 @@ pdf: $(READY)
 
 test: $(READY)
 	@$(VENV) .ci/notebooks.py
-	OMP_NUM_THREADS=1 $(VENV) -m pytest --numprocesses 2 --dist loadfile
-	LSPIN_SOURCE=twin $(NBVAL)
-	@case $$($(HAS_TABLES)) in \
-	True) echo "Once more, on recorded cells:"; env -u LSPIN_SOURCE $(NBVAL);; \
-	False) echo "No tables of recorded cells here: the chapters ran on the twin only.";; \
-	*) exit 1;; esac
+	$(PYTEST)
+	$(NBVAL) $(CHAPTERS)
 
 EVALUATE := PYTHONPATH=build/bench $(VENV) -m lspin evaluate
 
@@ -86,7 +82,7 @@ course: $(READY)
 
 # The students' and the teachers' notebooks, run from top to bottom.
 course-test: course
-	LSPIN_SOURCE=twin $(VENV) -m pytest --nbval-lax --nbval-cell-timeout=300 build/course/*/*.ipynb
+	$(NBVAL) build/course/*/*.ipynb
 
 times: $(READY)
 	OMP_NUM_THREADS=1 $(VENV) .ci/times.py
