@@ -68,17 +68,19 @@ def main() -> None:
         Z, asked = inputs.fit_transform(X), inputs.transform(new)
         for seed in SEEDS:
             model = clone(MODEL).set_params(random_state=seed)
-            called = model.fit(Z, y, groups=donors).predict(asked)
+            predicted = model.fit(Z, y, groups=donors).predict(asked)
             row: dict[str, object] = {"known cells": name}
             for degrees in (25, 34):
                 of = temperature == degrees
                 there = sorted(set(true[of]))
-                row[f"F1 {degrees}"] = f1_score(true[of], called[of], average="macro", labels=there)
-                row[f"accuracy {degrees}"] = np.mean(true[of] == called[of])
+                row[f"F1 {degrees}"] = f1_score(
+                    true[of], predicted[of], average="macro", labels=there
+                )
+                row[f"accuracy {degrees}"] = np.mean(true[of] == predicted[of])
                 excites = of & (true == "Glutamatergic")
-                row[f"excitatory {degrees}"] = np.mean(called[excites] == "Glutamatergic")
+                row[f"excitatory {degrees}"] = np.mean(predicted[excites] == "Glutamatergic")
                 inhibits = of & (true != "Glutamatergic")
-                row[f"inhibitory {degrees}"] = np.mean(called[inhibits] == true[inhibits])
+                row[f"inhibitory {degrees}"] = np.mean(predicted[inhibits] == true[inhibits])
             rows.append(row)
         print(name, flush=True)
     table = pd.DataFrame(rows).groupby("known cells", sort=False).mean()

@@ -2,7 +2,7 @@
 
 ``lspin fetch`` downloads the data, ``lspin info`` says what is there,
 ``lspin evaluate`` scores LSPIN and its rivals on them, and ``lspin explain``
-says what one cell was called and why. ``lspin classify`` does that for recordings
+says which type one cell was predicted to be, and why. ``lspin classify`` does that for recordings
 of your own, or for a table of features, of which ``lspin template`` writes a form.
 ``lspin train`` learns from a labelled table of anything, and ``lspin predict``
 uses the model that it saved.
@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
+from tqdm import tqdm
 
 from lspin import __version__
 from lspin.data import (
@@ -91,7 +92,9 @@ def main(argv: list[str] | None = None) -> int:
         help="only this model; repeatable",
     )
     evaluate.add_argument("--force", action="store_true", help="replace the file whatever it holds")
-    explain = commands.add_parser("explain", help="say what one cell was called, and why")
+    explain = commands.add_parser(
+        "explain", help="say which type one cell was predicted to be, and why"
+    )
     explain.add_argument("specimen_id", type=int, help="the cell's number in the Allen database")
     explain.add_argument("--cohort", choices=tuple(COHORTS), help="which cells to train on")
     explain.add_argument("--figure", type=Path, metavar="FILE", help="draw the card as well")
@@ -373,13 +376,18 @@ def _classify(
     if output is not None:
         _check_folder(output)
     cards: list[OwnCard] = []
-    failures = 0
-    for path in files:
+    status = 0
+    for path in tqdm(files, desc="Classifying", unit="file"):
         try:
             cards += classify_file(path, species=species, temperature_c=temperature_c)
         except (OSError, ValueError, ImportError) as error:
-            failures += 1
-            print(f"lspin classify: {_one_line(error, path)}", file=sys.stderr)
+            status = 1
+            tqdm.write(printable(f"lspin classify: {_one_line(error, path)}"), file=sys.stderr)
+        except KeyboardInterrupt:
+            status = 130
+            said = f"lspin classify: stopped; what follows is of the files before {path.name}."
+            tqdm.write(printable(said), file=sys.stderr)
+            break
     if len(cards) == 1:
         print(cards[0])
     elif cards:
@@ -387,7 +395,7 @@ def _classify(
     if output is not None and cards:
         print("\nWritten:", *write_cards(cards, output), sep="\n  ")
     sys.stdout.flush()
-    return 1 if failures else 0
+    return status
 
 
 def _print_cards(cards: list[OwnCard]) -> None:
@@ -403,18 +411,18 @@ def _print_cards(cards: list[OwnCard]) -> None:
                 print(f"  {card.name}: {card.doubts[0]}")
         print()
     width = min(max(len(card.name) for card in cards), 40)
-    print(f"{'cell':{width}}  {'called':14} {'probability':>11}  {'second':14} decided by")
+    print(f"{'cell':{width}}  {'predicted':14} {'probability':>11}  {'second':14} decided by")
     for card in cards:
         decided = ", ".join(str(name) for name in card.gates.index[:3])
         mark = " (OUTSIDE)" if card.is_outside else ""
         name = card.name if len(card.name) <= width else card.name[: width - 1] + "…"
         print(
-            f"{name:{width}}  {card.called:14} {card.probability[card.called]:>11.0%}  "
-            f"{_second_called(card):14} {decided}{mark}"
+            f"{name:{width}}  {card.predicted:14} {card.probability[card.predicted]:>11.0%}  "
+            f"{_second_predicted(card):14} {decided}{mark}"
         )
-    if any(_second_called(card) != "-" for card in cards):
+    if any(_second_predicted(card) != "-" for card in cards):
         print(
-            "\nsecond: the answer by cells that were labelled by their own RNA, for cells called "
+            "\nsecond: the answer by cells that were labelled by their own RNA, where the first is "
             "inhibitory.\nThe table that -o writes says what it is worth."
         )
     whys = dict.fromkeys(card.second for card in cards if isinstance(card.second, str))
@@ -425,9 +433,9 @@ def _print_cards(cards: list[OwnCard]) -> None:
     print(f"\n{cards[0].source}")
 
 
-def _second_called(card: OwnCard) -> str:
+def _second_predicted(card: OwnCard) -> str:
     """Name the class of the second opinion; a dash where there is none."""
-    return "-" if isinstance(card.second, str) else card.second.called
+    return "-" if isinstance(card.second, str) else card.second.predicted
 
 
 def _one_line(error: Exception, path: Path) -> str:

@@ -16,6 +16,7 @@ from sklearn.datasets import load_wine
 from lspin import load_cells
 from lspin.__main__ import main
 from lspin.data import PATCHSEQ
+from lspin.show import own_cell
 
 
 def test_info_without_data_names_the_twin(capsys):
@@ -130,7 +131,7 @@ def test_explain_prints_and_draws_the_card_of_a_cell(few_mixtures, tmp_path, mon
     figure = tmp_path / "card.png"
     assert main(["explain", str(cell), "--figure", str(figure)]) == 0
     out = capsys.readouterr().out
-    assert out.startswith(f"Cell {cell}: called ") and "SYNTHETIC TWIN" in out
+    assert out.startswith(f"Cell {cell}: predicted ") and "SYNTHETIC TWIN" in out
     assert "open gates" in out and "Most similar" in out
     assert figure.read_bytes().startswith(b"\x89PNG")
 
@@ -345,6 +346,25 @@ def test_one_bad_file_does_not_stop_the_others(
     assert "\x1b" not in said + errors and "Traceback" not in errors
     assert len(list(folder.glob("*.png"))) == 3
     assert (folder / "cells.csv").read_text().count("\n") == 4
+
+
+def test_what_was_classified_before_ctrl_c_is_kept(
+    few_mixtures, small_model, tmp_path, monkeypatch, capsys
+):
+    load_cells("twin").X.iloc[:2].rename_axis("cell").to_csv(tmp_path / "cells.csv")
+    classify_file = own_cell.classify_file
+
+    def stop_at_the_second(path, **options):
+        if path.name == "later.csv":
+            raise KeyboardInterrupt
+        return classify_file(path, **options)
+
+    monkeypatch.setattr(own_cell, "classify_file", stop_at_the_second)
+    files = [str(tmp_path / "cells.csv"), "later.csv", "never.csv"]
+    assert main(["classify", *files, "-o", str(tmp_path / "out")]) == 130
+    said, errors = capsys.readouterr()
+    assert "before later.csv" in errors and "never.csv" not in errors
+    assert len(list((tmp_path / "out").glob("*.png"))) == 2 and "cells.csv" in said
 
 
 def test_several_cells_are_listed_with_their_second_opinions(

@@ -154,8 +154,8 @@ def write_trust(ax: Axes, card: OwnCard) -> None:
         f"it had not seen, {card.trust.accuracy:.0%} were",
         "given the right class with these",
         "measurements; of those that it",
-        f"took for {card.called},",
-        f"{card.trust.of_called:.0%} were.",
+        f"took for {card.predicted},",
+        f"{card.trust.of_predicted:.0%} were.",
     )
     ax.text(0, 0.95, "\n".join(lines), va="top", linespacing=1.5)
     ax.set_axis_off()

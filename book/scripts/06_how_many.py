@@ -405,7 +405,7 @@ mean, error = by_limit.mean(), by_limit.sem()
 for n_errors in (1, 2):
     enough = mean[mean >= mean.max() - n_errors * error[mean.idxmax()]]
     limit = enough.index.min()
-    print(f"{n_errors} standard error(s): max_open={limit:g},", end=" ")
+    print(f"standard errors: {n_errors}; max_open={limit:g},", end=" ")
     print(f"{mean.max() - enough[limit]:.3f} below the best")
 
 # %% [markdown]

@@ -81,7 +81,7 @@ from lspin.explain import hold_out
 model = LSPINClassifier(max_open=5)
 (held,) = hold_out(cells, model, n_folds=1)
 assert not set(held.seen.donors) & set(held.cells.donors)
-is_right = held.called == held.cells.y
+is_right = held.predicted == held.cells.y
 print(f"{len(held.cells)} held-out cells, accuracy {is_right.mean():.3f}")
 
 # %% [markdown]
@@ -408,7 +408,7 @@ for n_left in range(5, 0, -1):
     for name, rank in orders.items():
         winner = held.closing(rank <= n_left).argmax(axis=1)
         now = held.model.classes_[winner]
-        rows[n_left, name, "unchanged"] = np.mean(now == held.called)
+        rows[n_left, name, "unchanged"] = np.mean(now == held.predicted)
         rows[n_left, name, "accuracy"] = np.mean(now == held.cells.y)
 table = pd.Series(rows).unstack([1, 2]).rename_axis("gates left")
 table.sort_index(ascending=False).round(3)
@@ -478,7 +478,7 @@ from lspin.explain import train_on
 
 second_model = train_on(held.seen, model, random_state=1)
 again = replace(held, pipeline=second_model)
-same = np.mean(again.called == held.called)
+same = np.mean(again.predicted == held.predicted)
 print(f"the two models predict the same class for {same:.0%} of cells")
 assert same > 0.8
 

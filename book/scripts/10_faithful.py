@@ -267,7 +267,7 @@ held = {
 }
 found = {
     name: {
-        "accuracy": np.mean(h.called == h.cells.y),
+        "accuracy": np.mean(h.predicted == h.cells.y),
         "open gates (median)": count_open(h.gates),
         "open for any cell": (h.gates > 0).any(axis=0).sum(),
     }
@@ -484,7 +484,7 @@ again = {}
 for name, h in held.items():
     second = train_on(h.seen, models[name], random_state=1)
     again[name] = replace(h, pipeline=second)
-    same = np.mean(again[name].called == h.called)
+    same = np.mean(again[name].predicted == h.predicted)
     print(f"{name}: the two models agree on the class of {same:.0%} of cells")
 
 # %% [markdown]
@@ -665,7 +665,7 @@ print(f"mean Jaccard index of two random sets: {index.mean():.3f}")
 
 # %% tags=["hide-cell"]
 h = held[FEW]
-mine = h.called == "Pvalb+"
+mine = h.predicted == "Pvalb+"
 k = list(h.model.classes_).index("Pvalb+")
 fall_times = h.Z.columns.str.startswith("fall_ms")
 together = (h.probability - h.closing(~fall_times))[mine, k]

@@ -86,7 +86,7 @@ held = {
     for name in (FEW, NETWORK)
 }
 for name, h in held.items():
-    print(f"{name}: accuracy {np.mean(h.called == h.cells.y):.3f}")
+    print(f"{name}: accuracy {np.mean(h.predicted == h.cells.y):.3f}")
 
 # %% [markdown]
 # We also asked the same questions beforehand on recorded cells, with all five folds and with a model

@@ -30,7 +30,7 @@ def fingerprints(held: Sequence[HeldOut]) -> pd.DataFrame:
           ``effect_low``, ``effect_high`` (intervals from `donor_interval`);
         - ``direction``, correlation between the value and what it did for this class, over the
           cells of all classes: positive if a higher value speaks for the class;
-        - ``z``, median standardised value of the cells called so.
+        - ``z``, median standardised value of cells predicted to be so.
 
     Examples
     --------
@@ -46,11 +46,11 @@ def fingerprints(held: Sequence[HeldOut]) -> pd.DataFrame:
     Z = pd.concat([h.Z for h in held])
     is_open = np.concatenate([h.gates > 0 for h in held]).astype(float)
     effect = np.concatenate([h.effects for h in held])
-    called = np.concatenate([h.called for h in held])
+    predicted = np.concatenate([h.predicted for h in held])
     donors = np.concatenate([h.cells.donors for h in held])
     tables = {}
     for k, name in enumerate(classes):
-        mine = called == name
+        mine = predicted == name
         columns = {"open": is_open[mine], "effect": effect[mine, :, k]}
         table = pd.DataFrame(index=Z.columns)
         for column, values in columns.items():
@@ -139,8 +139,8 @@ def check_claims(held: Sequence[HeldOut], claims: Sequence[Claim] = CLAIMS) -> p
         - ``difference``, median of the class minus median of all others, in standard
           deviations, mean over the measurements: what the cells say, without any model;
         - ``direction``, as in `fingerprints`, for the mean of the measurements;
-        - ``effect``, ``effect_low``, ``effect_high``, mean probability lost by cells called so
-          when all these gates are closed;
+        - ``effect``, ``effect_low``, ``effect_high``, mean probability lost by cells of that
+          prediction when all these gates are closed;
         - ``true``, ``agrees``, ``used``: whether the difference has the sign claimed, whether
           the direction has it, and whether the interval of the effect is above 0.
 
@@ -157,7 +157,7 @@ def check_claims(held: Sequence[HeldOut], claims: Sequence[Claim] = CLAIMS) -> p
     rows = []
     classes = _common_classes(held)
     y = np.concatenate([h.cells.y for h in held])
-    called = np.concatenate([h.called for h in held])
+    predicted = np.concatenate([h.predicted for h in held])
     donors = np.concatenate([h.cells.donors for h in held])
     for claim in claims:
         columns = [name for name in held[0].Z.columns if name in claim.features]
@@ -168,7 +168,7 @@ def check_claims(held: Sequence[HeldOut], claims: Sequence[Claim] = CLAIMS) -> p
         effect = np.concatenate(
             [h.probability[:, k] - h.closing(~h.Z.columns.isin(columns))[:, k] for h in held]
         )
-        mine = called == claim.of
+        mine = predicted == claim.of
         difference = (z[y == claim.of].median() - z[y != claim.of].median()).mean()
         direction = _direction(z.mean(axis=1).to_numpy(), effect)
         mean, low, high = donor_interval(effect[mine], donors[mine])

@@ -52,9 +52,9 @@ def _shap(held: HeldOut, regate: bool, rng: np.random.Generator) -> np.ndarray:
 
     d = held.Z.shape[1]
     values = np.empty(held.Z.shape)
-    for i, called in enumerate(held.winner):
+    for i, predicted in enumerate(held.winner):
         explainer = shap.PermutationExplainer(
-            partial(_value, held.model, held.Z.iloc[[i]], called, regate),
+            partial(_value, held.model, held.Z.iloc[[i]], predicted, regate),
             np.zeros((1, d)),  # all gates closed
             seed=int(rng.integers(2**31)),
         )
@@ -64,11 +64,11 @@ def _shap(held: HeldOut, regate: bool, rng: np.random.Generator) -> np.ndarray:
 
 
 def _value(
-    model: LSPINClassifier, cell: pd.DataFrame, called: int, regate: bool, keep: np.ndarray
+    model: LSPINClassifier, cell: pd.DataFrame, predicted: int, regate: bool, keep: np.ndarray
 ) -> np.ndarray:
     """Probability of one class for one cell under many masks, shape (m,)."""
     copies = cell.iloc[np.zeros(len(keep), dtype=int)]
-    return gated_probabilities(model, copies, keep, regate=regate)[:, called]
+    return gated_probabilities(model, copies, keep, regate=regate)[:, predicted]
 
 
 def _integrated_gradients(held: HeldOut, regate: bool, rng: np.random.Generator) -> np.ndarray:
@@ -224,7 +224,7 @@ def faithfulness(
     regate : bool
         As in `lspin.explain.gated_probabilities`.
     per_class : int, optional
-        Take only so many cells called by each class in each fold; SHAP is slow.
+        Take only so many cells predicted to be of each class in each fold; SHAP is slow.
     random_state : int
         Seeds the choice of cells and the explainers that draw.
     verbose : int
@@ -255,14 +255,14 @@ def faithfulness(
     areas, curves = [], []
     steps = [(h, name) for h in held for name in explainers]
     chosen = {
-        id(h): h.select(h.cells.X.index[_some_of_each(h.called, per_class, rng)]) for h in held
+        id(h): h.select(h.cells.X.index[_some_of_each(h.predicted, per_class, rng)]) for h in held
     }
     for h, name in tqdm(steps, desc="deletion and insertion", disable=not verbose):
         some = chosen[id(h)]
         contribution = explainers[name](some, regate, rng)
         deletion, insertion, n_open = deletion_insertion(some, contribution, regate=regate)
-        called = some.called
-        about = {"donor": some.cells.donors, "class": called, "order": name}
+        predicted = some.predicted
+        about = {"donor": some.cells.donors, "class": predicted, "order": name}
         areas.append(
             pd.DataFrame(
                 {**about, "deletion": area(deletion, n_open), "insertion": area(insertion, n_open)}
@@ -271,9 +271,9 @@ def faithfulness(
         curves.append(
             pd.DataFrame(
                 {
-                    "class": np.repeat(called, deletion.shape[1]),
+                    "class": np.repeat(predicted, deletion.shape[1]),
                     "order": name,
-                    "gates": np.tile(np.arange(deletion.shape[1]), len(called)),
+                    "gates": np.tile(np.arange(deletion.shape[1]), len(predicted)),
                     "deletion": deletion.ravel(),
                     "insertion": insertion.ravel(),
                 }
@@ -284,11 +284,11 @@ def faithfulness(
 
 
 def _some_of_each(
-    called: np.ndarray, per_class: int | None, rng: np.random.Generator
+    predicted: np.ndarray, per_class: int | None, rng: np.random.Generator
 ) -> np.ndarray:
     """Return rows: all, or up to `per_class` of each class, drawn at random."""
     if per_class is None:
-        return np.arange(len(called))
-    shuffled = rng.permutation(len(called))
-    rows = [shuffled[called[shuffled] == name][:per_class] for name in np.unique(called)]
+        return np.arange(len(predicted))
+    shuffled = rng.permutation(len(predicted))
+    rows = [shuffled[predicted[shuffled] == name][:per_class] for name in np.unique(predicted)]
     return np.sort(np.concatenate(rows))

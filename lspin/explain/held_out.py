@@ -115,7 +115,7 @@ class HeldOut:
         return self.probability.argmax(axis=1)
 
     @property
-    def called(self) -> np.ndarray:
+    def predicted(self) -> np.ndarray:
         """The predicted class, shape (n,)."""
         return self.model.classes_[self.winner]
 

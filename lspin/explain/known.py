@@ -48,7 +48,7 @@ EXCITATORY = "Glutamatergic"
 
 _INHIBITORY_CAUTION = (
     "The known cells are labelled by Cre line, which marks some other cells too. Of another "
-    "laboratory's inhibitory cells 84 % were called right at 34 °C and 65 % at 25 °C."
+    "laboratory's inhibitory cells 84 % were predicted rightly at 34 °C and 65 % at 25 °C."
 )
 _DOUBTFUL = "Htr3a+|Vip-"
 _DOUBTFUL_CAUTION = (
@@ -66,20 +66,20 @@ class Trust(NamedTuple):
     ----------
     accuracy : float
         Share of all of them.
-    of_called : float
-        Share of those that were called as this cell was; NaN if none was.
+    of_predicted : float
+        Share of those that were predicted to be what this cell was; NaN if none was.
     n_cells : int
         How many cells were asked about.
 
     Examples
     --------
     >>> from lspin.explain import Trust
-    >>> Trust(accuracy=0.88, of_called=0.91, n_cells=1147).accuracy
+    >>> Trust(accuracy=0.88, of_predicted=0.91, n_cells=1147).accuracy
     0.88
     """
 
     accuracy: float
-    of_called: float
+    of_predicted: float
     n_cells: int
 
 
@@ -104,7 +104,7 @@ class SecondOpinion(NamedTuple):
     'Second opinion, by inhibitory cells labelled by their own RNA: Pvalb+ (70%). It d'
     """
 
-    called: str
+    predicted: str
     probability: pd.Series
     source: str
 
@@ -112,9 +112,9 @@ class SecondOpinion(NamedTuple):
         """Say what it is worth beside the first answer."""
         said = (
             "Second opinion, by inhibitory cells labelled by their own RNA: "
-            f"{self.called} ({self.probability[self.called]:.0%}). "
+            f"{self.predicted} ({self.probability[self.predicted]:.0%}). "
         )
-        if self.called == first:
+        if self.predicted == first:
             return said + (
                 "It agrees. Where the two agreed about another laboratory's inhibitory cells, 97 % "
                 "were right at 34 °C and 79 % at 25 °C."
@@ -137,7 +137,8 @@ class Asked:
     names : tuple of str, shape (n,)
         What the cells are called; in `held` they are numbered from 1.
     calls : Series of str
-        What known cells were called by a model that had seen none of their animals; see `trust`.
+        What was predicted of known cells by a model that had seen none of their animals; see
+        `trust`.
 
     Examples
     --------
@@ -155,19 +156,19 @@ class Asked:
     names: tuple[str, ...]
     calls: pd.Series
 
-    def trust(self, called: str) -> Trust:
+    def trust(self, predicted: str) -> Trust:
         """Return how often such a model is right."""
         true = self.held.seen.y.loc[self.calls.index]
         right = self.calls == true
-        of_called = right[self.calls == called]
-        share = float(of_called.mean()) if len(of_called) else np.nan
+        of_predicted = right[self.calls == predicted]
+        share = float(of_predicted.mean()) if len(of_predicted) else np.nan
         return Trust(float(right.mean()), share, len(right))
 
-    def caution(self, called: str) -> str:
+    def caution(self, predicted: str) -> str:
         """Say why this answer may be wrong even about a cell like the known ones, or nothing."""
-        if self.held.seen.source not in ("allen", "twin") or called == EXCITATORY:
+        if self.held.seen.source not in ("allen", "twin") or predicted == EXCITATORY:
             return ""
-        doubtful = f" {_DOUBTFUL_CAUTION}" if called == _DOUBTFUL else ""
+        doubtful = f" {_DOUBTFUL_CAUTION}" if predicted == _DOUBTFUL else ""
         return _INHIBITORY_CAUTION + doubtful
 
 
@@ -287,7 +288,7 @@ def second_opinions(X: pd.DataFrame, known: Cells, *, verbose: int = 0) -> list[
     >>> from lspin.explain import known_cells, second_opinions
     >>> twin = load_cells("twin")
     >>> fast = twin.X[twin.y == "Pvalb+"].iloc[:1]
-    >>> second_opinions(fast, twin)[0].called  # doctest: +SKIP
+    >>> second_opinions(fast, twin)[0].predicted  # doctest: +SKIP
     'Pvalb+'
     """
     cells = load_cells("v1-twin" if known.source == "twin" else "v1", verbose=verbose)
@@ -296,8 +297,8 @@ def second_opinions(X: pd.DataFrame, known: Cells, *, verbose: int = 0) -> list[
     held = ask(X, inhibitory, verbose=verbose).held
     classes = held.model.classes_
     return [
-        SecondOpinion(called, pd.Series(probability, classes), cells.banner())
-        for called, probability in zip(held.called, held.probability, strict=True)
+        SecondOpinion(predicted, pd.Series(probability, classes), cells.banner())
+        for predicted, probability in zip(held.predicted, held.probability, strict=True)
     ]
 
 

@@ -24,7 +24,7 @@ def odd_cells(held: HeldOut) -> pd.DataFrame:
     Returns
     -------
     DataFrame, shape (n, ...)
-        By ``specimen_id``, the oddest first: ``class``, ``called``, ``probability`` (of the
+        By ``specimen_id``, the oddest first: ``class``, ``predicted``, ``probability`` (of the
         label), ``alike`` (the share of the `N_ALIKE` training cells with the most similar gates
         that carry this label), ``gates_like`` (the label most of them carry) and the cell's
         metadata. Where ``alike`` is the same, the less probable label comes first.
@@ -48,7 +48,7 @@ def odd_cells(held: HeldOut) -> pd.DataFrame:
     table = pd.DataFrame(
         {
             "class": held.cells.y,
-            "called": held.called,
+            "predicted": held.predicted,
             "probability": (held.probability * own).sum(axis=1),
             "alike": (share * own).sum(axis=1),
             "gates_like": neighbours.classes_[share.argmax(axis=1)],

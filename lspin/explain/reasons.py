@@ -43,7 +43,7 @@ def explain_cells(held: HeldOut) -> tuple[pd.DataFrame, pd.DataFrame]:
     X, Z = held.cells.X, held.Z
     predictions = pd.DataFrame(held.probability, index=X.index, columns=held.model.classes_)
     predictions.insert(0, "class", held.cells.y)
-    predictions.insert(1, "predicted", held.called)
+    predictions.insert(1, "predicted", held.predicted)
     columns = {
         "value": held.measured(X).to_numpy(),
         "z": Z.to_numpy(),

@@ -1,4 +1,4 @@
-"""One cell's card: what it was called, through which measurements, and which cells are like it."""
+"""One cell's card: the class predicted, through which measurements, and which cells are like it."""
 
 from __future__ import annotations
 
@@ -43,13 +43,13 @@ class Card:
         By feature, largest effect first: as `lspin.explain.explain_cells`, and ``percentile``,
         the share of all cells with a lower value, in percent; NaN if not measured.
     neighbours : DataFrame, shape (n, ...)
-        By ``specimen_id``, the nearest training cells that are labelled as this one was called:
+        By ``specimen_id``, the nearest training cells that are of the class that was predicted:
         their metadata and ``distance``, in standard deviations, each measurement counting as
         far as its gate is open for this cell.
     spike_mv : Series or None
         The cell's spike, by time from the peak in ms, if one was recorded.
     class_spikes_mv : DataFrame
-        Spikes of the training cells that are labelled as this one was called.
+        Spikes of the training cells that are of the class that was predicted.
     source : str
         Where the cells come from that the model was trained on; none of this cell's donor.
 
@@ -63,13 +63,13 @@ class Card:
     >>> specimen_id = few.X.index[0]
     >>> held = without_donor_of(few, specimen_id, LSPINClassifier(n_members=2, n_steps=20))
     >>> card = make_card(held, specimen_id)
-    >>> card.title.startswith(f"Cell {specimen_id}: called ")
+    >>> card.title.startswith(f"Cell {specimen_id}: predicted ")
     True
     """
 
     specimen_id: int
     label: str
-    called: str
+    predicted: str
     probability: pd.Series
     metadata: pd.Series
     gates: pd.DataFrame
@@ -87,9 +87,9 @@ class Card:
     @property
     def title(self) -> str:
         """What the model answered, and what the label says."""
+        sure = f"{self.probability[self.predicted]:.0%}"
         return (
-            f"Cell {self.specimen_id}: called {self.called} ({self.probability[self.called]:.0%}), "
-            f"labelled {self.label}"
+            f"Cell {self.specimen_id}: predicted {self.predicted} ({sure}), labelled {self.label}"
         )
 
     def __str__(self) -> str:
@@ -111,7 +111,7 @@ class Card:
                 "effect, the probability that the answer loses when this gate alone is closed:",
                 *gate_lines(self.strongest),
                 "",
-                f"Most similar {self.called} cells, by what the gates let through:",
+                f"Most similar {self.predicted} cells, by what the gates let through:",
                 *neighbours,
             ]
         )
@@ -152,15 +152,15 @@ def make_card(held: HeldOut, specimen_id: int, spikes: Spikes | None = None) -> 
     """
     one = held.select([specimen_id])
     cell, (predictions, gates) = one.cells, explain_cells(one)
-    called = predictions["predicted"].iloc[0]
+    predicted = predictions["predicted"].iloc[0]
 
     opened = with_percentiles(held, open_gates_of(gates, specimen_id))
-    alike = held.seen.select((held.seen.y == called).to_numpy())
+    alike = held.seen.select((held.seen.y == predicted).to_numpy())
     waveforms = pd.DataFrame() if spikes is None else spikes.waveform_mv
     return Card(
         specimen_id=specimen_id,
         label=cell.y.iloc[0],
-        called=called,
+        predicted=predicted,
         probability=predictions.iloc[0, 2:].astype(float),
         metadata=cell.metadata.iloc[0],
         gates=opened,
@@ -283,12 +283,14 @@ def plot_probability(ax: Axes, probability: pd.Series) -> None:
 
 
 def _plot_spike(ax: Axes, card: Card) -> None:
-    """Draw the cell's spike over those of the class it was called by."""
-    color = class_styles(card.probability.index)[card.called][0]
+    """Draw the cell's spike over those of the predicted class."""
+    color = class_styles(card.probability.index)[card.predicted][0]
     if len(card.class_spikes_mv):
         low, high = card.class_spikes_mv.quantile([0.1, 0.9]).to_numpy()
         time_ms = card.class_spikes_mv.columns.to_numpy(dtype=float)
-        ax.fill_between(time_ms, low, high, color=color, alpha=0.3, lw=0, label=plain(card.called))
+        ax.fill_between(
+            time_ms, low, high, color=color, alpha=0.3, lw=0, label=plain(card.predicted)
+        )
     if card.spike_mv is None:
         ax.set_title("no spike at hand", fontsize=9)
     else:
@@ -305,7 +307,9 @@ def _write_neighbours(ax: Axes, card: Card) -> None:
         for cell, row in card.neighbours.iterrows()
     ]
     ax.set_axis_off()
-    ax.set_title(f"most similar {plain(card.called)} cells\n(and distance)", fontsize=9, loc="left")
+    ax.set_title(
+        f"most similar {plain(card.predicted)} cells\n(and distance)", fontsize=9, loc="left"
+    )
     ax.text(0, 1, plain("\n".join(rows)), va="top", fontsize=7, transform=ax.transAxes)
 
 

@@ -1,4 +1,4 @@
-"""The card of a cell of one's own: what it was called, why, and why that may be wrong.
+"""The card of a cell of one's own: which type was predicted, why, and why that may be wrong.
 
 What speaks against an answer comes first: a model answers whatever it is asked.
 """
@@ -99,8 +99,8 @@ class OwnCard:
     source : str
         Where the known cells come from.
     second : SecondOpinion or str
-        What cells labelled by their own RNA say of a cell that was called inhibitory, or why they
-        could not be asked; empty if they were not.
+        What cells labelled by their own RNA say of a cell that was predicted to be inhibitory, or
+        why they could not be asked; empty if they were not.
 
     Examples
     --------
@@ -115,7 +115,7 @@ class OwnCard:
     """
 
     name: str
-    called: str
+    predicted: str
     probability: pd.Series
     trust: Trust
     caution: str
@@ -138,14 +138,14 @@ class OwnCard:
     @property
     def title(self) -> str:
         """What the model answered."""
-        return f"{self.name}: called {self.called} ({self.probability[self.called]:.0%})"
+        return f"{self.name}: predicted {self.predicted} ({self.probability[self.predicted]:.0%})"
 
     @property
     def how_often_right(self) -> str:
         """A sentence about known cells."""
         share = (
-            f"; of those it called {self.called}, {self.trust.of_called:.0%} were"
-            if np.isfinite(self.trust.of_called)
+            f"; of those it predicted to be {self.predicted}, {self.trust.of_predicted:.0%} were"
+            if np.isfinite(self.trust.of_predicted)
             else ""
         )
         return (
@@ -157,7 +157,12 @@ class OwnCard:
     @property
     def second_opinion(self) -> str:
         """The second opinion and what it is worth, in words."""
-        return self.second if isinstance(self.second, str) else self.second.beside(self.called)
+        return self.second if isinstance(self.second, str) else self.second.beside(self.predicted)
+
+    @property
+    def second_source(self) -> str:
+        """Where the cells behind the second opinion come from; empty if there is none."""
+        return "" if isinstance(self.second, str) else f"Second opinion: {self.second.source}"
 
     def __str__(self) -> str:
         """Write the card as text."""
@@ -185,7 +190,7 @@ class OwnCard:
                 "",
                 f"The answer used these {len(self.gates)} of {self.n_used} measurements, and no "
                 "other. Effect: the probability that",
-                f"{self.called} loses without it.",
+                f"{self.predicted} loses without it.",
                 *gate_lines(self.gates),
                 "",
                 "The known cells that are most similar in these:",
@@ -194,6 +199,7 @@ class OwnCard:
                 *_section("Measured otherwise than in the known cells", self.notes),
                 "",
                 *textwrap.wrap(self.source, 96),
+                *textwrap.wrap(self.second_source, 96),
             ]
         )
 
@@ -344,8 +350,8 @@ def _classify_measured(
 def _with_second(
     cards: Sequence[OwnCard], X: pd.DataFrame, asked: Asked, verbose: int
 ) -> list[OwnCard]:
-    """Have those that were called inhibitory judged by cells labelled by their own RNA too."""
-    inhibitory = [card.called != EXCITATORY for card in cards]
+    """Have those that seem to be inhibitory judged by cells labelled by their own RNA too."""
+    inhibitory = [card.predicted != EXCITATORY for card in cards]
     if not any(inhibitory):
         return list(cards)
     said: Iterator[SecondOpinion | str]
@@ -413,7 +419,7 @@ def _card(
     held = asked.held.select([asked.held.cells.X.index[row]])
     cell = held.cells.X.index[0]
     predictions, gates = explain_cells(held)
-    called = predictions["predicted"].iloc[0]
+    predicted = predictions["predicted"].iloc[0]
     apart = shift(held.seen, held.cells.X)
     neighbours = nearest_cells(held, held.seen, gates)
     neighbours.insert(0, "class", held.seen.y[neighbours.index])
@@ -426,10 +432,10 @@ def _card(
         )
     return OwnCard(
         name=asked.names[row],
-        called=called,
+        predicted=predicted,
         probability=predictions.iloc[0, 2:].astype(float),
-        trust=asked.trust(called),
-        caution=asked.caution(called),
+        trust=asked.trust(predicted),
+        caution=asked.caution(predicted),
         doubts=(*doubts, *_doubts_of(apart)),
         gates=with_percentiles(held, open_gates_of(gates, cell)),
         neighbours=neighbours,
@@ -539,7 +545,7 @@ def cards_table(cards: Sequence[OwnCard]) -> pd.DataFrame:
     Returns
     -------
     DataFrame, one row per card
-        ``cell``, ``called``, ``probability``, ``outside``, ``measurements`` (which decided, with
+        ``cell``, ``predicted``, ``probability``, ``outside``, ``measurements`` (which decided, with
         values), ``why_outside``, ``caution``, ``second_opinion``, ``right_about_known``, and the
         probability of each class.
 
@@ -552,7 +558,7 @@ def cards_table(cards: Sequence[OwnCard]) -> pd.DataFrame:
     >>> few = known.select(known.X.index[::30])
     >>> X = load_cells("twin").X.iloc[:1].set_axis(["A1"])
     >>> cards_table(classify(X, known=few)).columns[:4].tolist()
-    ['cell', 'called', 'probability', 'outside']
+    ['cell', 'predicted', 'probability', 'outside']
     """
     rows = []
     for card in cards:
@@ -563,8 +569,8 @@ def cards_table(cards: Sequence[OwnCard]) -> pd.DataFrame:
         rows.append(
             {
                 "cell": card.name,
-                "called": card.called,
-                "probability": round(float(card.probability[card.called]), 3),
+                "predicted": card.predicted,
+                "probability": round(float(card.probability[card.predicted]), 3),
                 "outside": card.is_outside,
                 "measurements": "; ".join(decided),
                 "why_outside": " ".join(card.doubts),
@@ -615,7 +621,14 @@ def plot_own_card(card: OwnCard) -> Figure:
     _write_head(fig, card)
     lacks = "; ".join(f"{why} ({n})" for why, n in card.reasons().items())
     missing = f"Missing: {lacks}." if lacks else ""
-    said = (card.how_often_right, card.caution, card.second_opinion, missing, card.source)
+    said = (
+        card.how_often_right,
+        card.caution,
+        card.second_opinion,
+        missing,
+        card.source,
+        card.second_source,
+    )
     name_source(fig, " ".join(filter(None, said)))
     return fig
 

@@ -84,7 +84,7 @@ def evaluate_explanations(
     models : mapping of str to LSPINClassifier, optional
         Whose reasons; those of `examined` by default.
     per_class : int
-        Cells called by each class, in each fold, whose measurements are deleted and inserted.
+        Cells of each predicted class, in each fold, whose measurements are deleted and inserted.
     n_draws : int
         How often to draw donors anew for the stability of the reasons.
     memory : joblib.Memory, optional

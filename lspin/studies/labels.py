@@ -25,7 +25,7 @@ from lspin.features.inputs import model_inputs
 from lspin.model.cache import fingerprint, recorded
 from lspin.model.estimator import LSPINClassifier
 from lspin.model.recipe import DENSE, ONE_MASK
-from lspin.studies.records import describe_cells, versions
+from lspin.studies.records import counted, describe_cells, versions
 
 LABEL_MODELS = ("LSPIN", "LSPIN, 5 gates", "RBF-SVM", "logistic regression", "random forest")
 """What is trained on either label."""
@@ -128,9 +128,10 @@ def evaluate_labels(
     about = {f"{label} → {by}": describe_cells(labelled[label]) for label, by in _PAIRS}
     return {
         "banner": by_rna.banner(),
-        "protocol": f"{n_repeats} repeat(s) of {OUTER_FOLDS} donor-grouped stratified folds, the "
-        "same for both labels; settings chosen inside the training donors, and by the label that "
-        "the model is trained on; the support vector machine may choose from three, the forest has "
+        "protocol": f"{counted(n_repeats, 'repeat')} of {OUTER_FOLDS} donor-grouped stratified "
+        "folds, the same for both labels; settings chosen inside the training donors, and by the "
+        "label that the model is trained on; the support vector machine may choose from three, the "
+        "forest has "
         "one",
         "cells": about,
         "models": list(models),
@@ -206,7 +207,7 @@ def _answer(
         seen = cells.select(cells.X.index[train])
         held = HeldOut(train_on(seen, model.estimator, seed), seen, cells.select(index))
         proba = pd.DataFrame(held.probability, index, held.model.classes_)
-        predicted = pd.Series(held.called, index)
+        predicted = pd.Series(held.predicted, index)
         if model.estimator.max_open is None:
             return _Answer(proba, predicted)
         is_open = pd.DataFrame(held.gates > 0, index, held.Z.columns)
@@ -350,7 +351,7 @@ def _columns(answer: _Answer, y: pd.Series) -> np.ndarray:
 
 
 def _gates(pooled: Mapping[tuple, _Answer], labelled: Mapping[str, Cells]) -> pd.DataFrame:
-    """Count how often each gate is open for the cells called by each class."""
+    """Count how often each gate is open for the cells predicted to be of each class."""
     rows = []
     for label in labelled:
         answer = pooled[label, _FEW]

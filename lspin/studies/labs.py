@@ -34,7 +34,7 @@ from lspin.features.shared import shared_features
 from lspin.model.cache import fingerprint, recorded
 from lspin.model.estimator import LSPINClassifier
 from lspin.model.recipe import DENSE, ONE_MASK
-from lspin.studies.records import describe_cells, versions
+from lspin.studies.records import counted, describe_cells, versions
 
 LAB_MODELS = ("LSPIN", "LSPIN, 5 gates", "RBF-SVM")
 """What is trained on the Allen cells; nothing is chosen, because no label of the new lab may be."""
@@ -160,8 +160,8 @@ def evaluate_labs(
     return {
         "banner": " ".join(banners),
         "protocol": "trained on all Allen cells of the classes, with fixed settings; "
-        f"{n_repeats} seed(s), answers pooled; no label of the new lab is used but where it is "
-        "said; intervals by drawing donors of the new lab",
+        f"{counted(n_repeats, 'seed')}, answers pooled; no label of the new lab is used but where "
+        "it is said; intervals by drawing donors of the new lab",
         "cells": {"trained on": describe_cells(allen)}
         | {name: describe_cells(lab.cells) for name, lab in labs.items()},
         "models": list(LAB_MODELS),
@@ -295,15 +295,15 @@ def _carried(answers: Answers, labs: Mapping[str, Lab]) -> pd.DataFrame:
     for lab, features, way, name in dict.fromkeys(key[:-1] for key in answers):
         cells = labs[lab].cells
         truth, donors = cells.y.to_numpy(), cells.donors.to_numpy()
-        called = [_called(answers[lab, features, way, name, seed]) for seed in seeds]
-        before = [_called(answers[lab, TWELVE, AS_IT_IS, name, seed]) for seed in seeds]
-        right = np.mean([c == truth for c in called], axis=0)
+        predicted = [_predicted(answers[lab, features, way, name, seed]) for seed in seeds]
+        before = [_predicted(answers[lab, TWELVE, AS_IT_IS, name, seed]) for seed in seeds]
+        right = np.mean([c == truth for c in predicted], axis=0)
         gain = right - np.mean([c == truth for c in before], axis=0)
         row: dict[str, Any] = {"lab": lab, "measurements": features, "way": way, "model": name}
         estimates: dict[str, tuple[Any, Any, Any]] = {
             "accuracy": donor_interval(right, donors),
             "macro_f1": _donor_f1(
-                np.tile(truth, len(seeds)), np.concatenate(called), np.tile(donors, len(seeds))
+                np.tile(truth, len(seeds)), np.concatenate(predicted), np.tile(donors, len(seeds))
             ),
             "gain": donor_interval(gain, donors),
         }
@@ -313,17 +313,17 @@ def _carried(answers: Answers, labs: Mapping[str, Lab]) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def _called(proba: pd.DataFrame) -> np.ndarray:
+def _predicted(proba: pd.DataFrame) -> np.ndarray:
     return proba.columns.to_numpy()[proba.to_numpy().argmax(axis=1)]
 
 
 def _donor_f1(
-    truth: np.ndarray, called: np.ndarray, donors: np.ndarray
+    truth: np.ndarray, predicted: np.ndarray, donors: np.ndarray
 ) -> tuple[float, float, float]:
     """Macro F1 over the classes that are there, with an interval that draws donors."""
     classes = np.unique(truth)
     names, which = np.unique(donors, return_inverse=True)
-    is_it, says_it = truth[:, None] == classes, called[:, None] == classes
+    is_it, says_it = truth[:, None] == classes, predicted[:, None] == classes
     counts = np.zeros((len(names), 3, len(classes)))
     np.add.at(counts, which, np.stack([is_it & says_it, is_it, says_it], axis=1))
     rng = np.random.default_rng(0)
@@ -390,8 +390,8 @@ def _own_fold(
 
 def _recall(proba: pd.DataFrame, cells: Cells) -> dict[str, float]:
     """Mean over three classes of the share that is found, answers limited to these three."""
-    called = _called(proba.loc[cells.X.index, list(THREE)])
-    right = (called == cells.y).astype(float)
+    predicted = _predicted(proba.loc[cells.X.index, list(THREE)])
+    right = (predicted == cells.y).astype(float)
     # Each class counts the same, so that the mean over cells is the mean over classes.
     weight = 1 / cells.y.map(cells.y.value_counts()) / cells.y.nunique() * len(cells)
     mean, low, high = donor_interval(right * weight, cells.donors)

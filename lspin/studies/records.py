@@ -18,6 +18,11 @@ RESULTS = Path(__file__).with_name("results")
 """The folder of the recorded results."""
 
 
+def counted(n: int, what: str) -> str:
+    """Return "1 draw", "2 draws"."""
+    return f"{n} {what}{'s' * (n != 1)}"
+
+
 def results_file(name: str) -> Path:
     """Return the file of a recorded result.
 

@@ -23,7 +23,7 @@ from lspin.features.inputs import ReleasedFeatures, model_inputs
 from lspin.model.cache import fingerprint, recorded
 from lspin.model.recipe import DENSE, ONE_MASK
 from lspin.studies.labs import LAB_MODELS, _model
-from lspin.studies.records import describe_cells, versions
+from lspin.studies.records import counted, describe_cells, versions
 
 HUMAN, MOUSE, BOTH = "human cells", "mouse cells", "human and mouse cells"
 """What a model is trained on. Mouse cells alone are standardised with their own mean."""
@@ -152,8 +152,8 @@ def evaluate_species(
     table.insert(4, "fold", table.groupby(["task", "trained on", "model", "repeat"]).cumcount())
     return {
         "banner": " ".join(dict.fromkeys(pair.human.banner() for pair in pairs.values())),
-        "protocol": f"{n_repeats} repeat(s) of {OUTER_FOLDS} folds by human donor, fixed settings; "
-        "each measurement standardised within its species, by training cells only",
+        "protocol": f"{counted(n_repeats, 'repeat')} of {OUTER_FOLDS} folds by human donor, fixed "
+        "settings; each measurement standardised within its species, by training cells only",
         "cells": {
             f"{task}, {species}": describe_cells(cells)
             for task, pair in pairs.items()

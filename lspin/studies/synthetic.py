@@ -14,7 +14,7 @@ from lspin.explain.problems import PROBLEMS, SYN_CASES
 from lspin.explain.recovery import METHODS, N_GATES, recovery
 from lspin.model.cache import fingerprint, recorded
 from lspin.model.recipe import DENSE, ONE_MASK, ONE_MASK_OF_VALUES, READER, READERS
-from lspin.studies.records import versions
+from lspin.studies.records import counted, versions
 
 SIZES = {
     "linear_groups": (1000, 1000),
@@ -76,8 +76,8 @@ def evaluate_synthetic(
     ]
     rows = list(in_processes(tasks, "synthetic", verbose))
     return {
-        "protocol": f"{n_repeats} draw(s) of each problem, none of those used to find settings; "
-        "LSPIN is told nothing but the number of gates",
+        "protocol": f"{counted(n_repeats, 'draw')} of each problem, none of those used to find "
+        "settings; LSPIN is told nothing but the number of gates",
         "seeds": list(range(n_repeats)),
         "versions": versions("numpy", "scikit-learn", "torch", "shap"),
         "wall_time_s": round(time.perf_counter() - started, 1),

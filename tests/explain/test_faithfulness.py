@@ -93,15 +93,15 @@ def test_a_good_order_beats_chance_and_chance_beats_its_reverse(held, regate):
     assert deletion["effect of the gate"] < deletion["random"] < deletion["reverse"]
     assert insertion["effect of the gate"] > insertion["random"] > insertion["reverse"]
     assert len(areas) == 4 * len(held.Z)
-    name = held.called[0]
-    mine = held.called == name
+    name = held.predicted[0]
+    mine = held.predicted == name
     start = curves.loc[(name, "random", 0), "deletion"]
     assert start == pytest.approx(held.probability[mine].max(axis=1).mean())
 
 
 def test_a_few_cells_of_each_class_can_be_chosen(held):
     areas, _ = faithfulness([held], {"random": OWN_EXPLAINERS["random"]}, per_class=3)
-    expected = pd.Series(held.called).value_counts().clip(upper=3)
+    expected = pd.Series(held.predicted).value_counts().clip(upper=3)
     assert areas["class"].value_counts().to_dict() == expected.to_dict()
 
 

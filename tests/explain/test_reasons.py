@@ -106,8 +106,8 @@ def test_effect_is_the_probability_lost_by_closing_one_gate(pipeline, inputs, ta
     with torch.no_grad():
         logits = model.network_.predict_gated(torch.tensor(gated[None, None]))
     by_hand = logits.mean(dim=0).softmax(dim=1).numpy()[0]
-    called = predictions.loc[cell, "predicted"]
-    lost = predictions.loc[cell, called] - by_hand[list(model.classes_).index(called)]
+    predicted = predictions.loc[cell, "predicted"]
+    lost = predictions.loc[cell, predicted] - by_hand[list(model.classes_).index(predicted)]
     assert gates.loc[(cell, strongest), "effect"] == pytest.approx(lost)
     assert abs(lost) > 0.01
 
@@ -198,7 +198,7 @@ def test_held_out_cells_are_of_other_donors_and_each_is_held_out_once(cells):
     assert sorted(ids) == sorted(few.X.index)
     for h in folds:
         assert not set(h.seen.donors) & set(h.cells.donors)
-        np.testing.assert_array_equal(h.called, h.pipeline.predict(h.cells.X))
+        np.testing.assert_array_equal(h.predicted, h.pipeline.predict(h.cells.X))
     assert len({h.model.random_state for h in folds}) == len(folds)
 
 
@@ -314,7 +314,7 @@ def test_all_measurements_of_a_claim_are_closed_at_once(held):
     row = check_claims([held], [CLAIMS[0]]).iloc[0]
     of_claim = held.Z.columns.isin(CLAIMS[0].features)
     assert of_claim.sum() == 3
-    mine = held.called == "Pvalb+"
+    mine = held.predicted == "Pvalb+"
     without = gated_probabilities(held.model, held.Z, ~of_claim)
     k = list(held.model.classes_).index("Pvalb+")
     assert row["effect"] == pytest.approx((held.probability - without)[mine, k].mean())

@@ -59,7 +59,7 @@ def test_an_unknown_cell_is_named_with_an_example(cells):
 
 def test_what_the_model_says_is_on_the_card(held, card, cells, specimen):
     one = cells.X.loc[[specimen]]
-    assert card.called == held.pipeline.predict(one)[0]
+    assert card.predicted == held.pipeline.predict(one)[0]
     np.testing.assert_allclose(card.probability, held.pipeline.predict_proba(one)[0])
     assert card.label == "Pvalb+"
     assert len(card.strongest) == N_GATES < len(card.gates)
@@ -82,7 +82,7 @@ def test_neighbours_are_the_nearest_cells_of_the_class_through_the_gates(card, h
     distance = {
         cell: np.linalg.norm((row.to_numpy() - z.to_numpy()[0]) * gates)
         for cell, row in inputs.transform(held.seen.X).iterrows()
-        if held.seen.y[cell] == card.called
+        if held.seen.y[cell] == card.predicted
     }
     nearest = sorted(distance, key=distance.get)[:N_NEIGHBOURS]
     assert list(card.neighbours.index) == nearest
@@ -91,7 +91,7 @@ def test_neighbours_are_the_nearest_cells_of_the_class_through_the_gates(card, h
 
 def test_the_text_has_values_with_units_and_the_source(card, specimen):
     text = str(card)
-    assert text.startswith(f"Cell {specimen}: called ")
+    assert text.startswith(f"Cell {specimen}: predicted ")
     assert "SYNTHETIC TWIN" in text
     for name, row in card.strongest.iterrows():
         (line,) = (x for x in text.splitlines() if x.startswith(f"  {FEATURES[name].label} "))

@@ -113,7 +113,7 @@ def test_a_cell_is_shown_before_any_click(held, page):
     assert page.cell == held.cells.X.index[0]
     np.testing.assert_allclose(page.probability, held.probability[0], atol=6e-4)
     assert sum(box.is_selected() for box in page.boxes()) == 4
-    assert f"the answer is {held.called[0]} " in page.status
+    assert f"the answer is {held.predicted[0]} " in page.status
     assert held.cells.banner() in page.all("section")[0].text
     assert page.errors() == []
 
@@ -192,7 +192,7 @@ def test_filters_leave_the_cells_that_match(held, page):
     held, *_ = held
     page.all("summary")[0].click()
     page.choose("right or wrong", "=wrong")
-    wrong = set(held.cells.y.index[held.called != held.cells.y])
+    wrong = set(held.cells.y.index[held.predicted != held.cells.y])
     listed = [int(o.text.split(":")[0]) for o in Select(page.control("Cell")).options]
     assert set(listed) == wrong and page.cell in wrong
     line = held.cells.metadata["line_name"][page.cell]
@@ -200,7 +200,7 @@ def test_filters_leave_the_cells_that_match(held, page):
     of_line = held.cells.metadata["line_name"].reindex(list(wrong)) == line
     assert len(Select(page.control("Cell")).options) == of_line.sum()
     page.choose("right or wrong", "=right")
-    answer = held.called[0]
+    answer = held.predicted[0]
     page.choose("label", "=" + next(label for label in held.cells.y if label != answer))
     page.choose("answer", f"={answer}")  # nothing is left
     assert not page.control("Cell").is_enabled() and "(0 of 60" in page.all("summary")[0].text

@@ -98,20 +98,21 @@ def test_an_inhibitory_answer_gets_a_second_opinion_by_rna(monkeypatch, twins, n
     asked_about = pd.concat([new_cells, load_cells("twin").X[inhibitory].iloc[:4]])
     cards = classify(asked_about)
     for card in cards:
-        assert (card.second == "") == (card.called == "Glutamatergic")
+        assert (card.second == "") == (card.predicted == "Glutamatergic")
     second = [card for card in cards if card.second]
     assert second and second[0].second.source == few.banner()
     assert "Glutamatergic" not in second[0].second.probability
     card = second[0]
-    agrees = replace(card, second=replace_called(card, card.called))
-    other = replace(card, second=replace_called(card, "Nobody"))
+    agrees = replace(card, second=replace_predicted(card, card.predicted))
+    other = replace(card, second=replace_predicted(card, "Nobody"))
     assert "It agrees" in agrees.second_opinion and "It disagrees" in other.second_opinion
     assert "Nobody (100%)" in " ".join(str(other).split())
+    assert str(other).endswith("Second opinion: made up")
     table = cards_table(cards).set_index("cell")["second_opinion"]
     assert table[card.name] == card.second_opinion
 
 
-def replace_called(card, name):
+def replace_predicted(card, name):
     return SecondOpinion(name, pd.Series({name: 1.0}), "made up")
 
 
@@ -124,10 +125,10 @@ def test_without_cells_to_ask_the_card_says_that_there_is_no_second_opinion(
     monkeypatch.setattr(own_cell, "second_opinions", refuse)
     card = classify(measured, known=twins)
     asked = ask(own_row(measured), twins)
-    (kept,) = own_cell._with_second([replace(card, called="Sst+")], own_row(measured), asked, 0)
+    (kept,) = own_cell._with_second([replace(card, predicted="Sst+")], own_row(measured), asked, 0)
     assert kept.second_opinion == "There is no second opinion: no network"
     (same,) = own_cell._with_second(
-        [replace(card, called="Glutamatergic")], own_row(measured), asked, 0
+        [replace(card, predicted="Glutamatergic")], own_row(measured), asked, 0
     )
     assert same.second_opinion == ""
 
@@ -140,7 +141,7 @@ def test_without_a_network_the_card_says_how_to_get_a_second_opinion(
 
     monkeypatch.setattr(own_cell, "second_opinions", refuse)
     asked = ask(own_row(measured), twins)
-    (kept,) = own_cell._with_second([replace(card, called="Sst+")], own_row(measured), asked, 0)
+    (kept,) = own_cell._with_second([replace(card, predicted="Sst+")], own_row(measured), asked, 0)
     assert "3 tries. Where there is a network, `lspin fetch --source v1`" in kept.second_opinion
     assert "Pool" not in kept.second_opinion
 
@@ -155,7 +156,7 @@ def test_the_model_sees_only_what_was_measured(card, measured):
 
 def test_the_text_says_what_the_card_holds(card):
     said = str(card)
-    assert "called" in said and "voltage-clamp test pulses (1)" in said
+    assert "predicted" in said and "voltage-clamp test pulses (1)" in said
     assert "was simulated, not recorded" in said
     for name in card.neighbours["class"]:
         assert name in said
@@ -201,7 +202,7 @@ def test_a_table_gives_a_card_for_each_row(new_cells, twins, tmp_path):
     cards = classify(new_cells, known=twins)
     assert [card.name for card in cards] == list(new_cells.index)
     table = cards_table(cards)
-    assert table["called"].isin(twins.classes).all()
+    assert table["predicted"].isin(twins.classes).all()
     shares = table[[f"p({name})" for name in twins.classes]]
     np.testing.assert_allclose(shares.sum(axis=1), 1, atol=1e-3)
     written = write_cards(cards[:1], tmp_path / "out")
@@ -337,7 +338,7 @@ def test_a_dropped_table_becomes_cards(new_cells, twins):
     new_cells.iloc[:2].rename_axis("cell").to_csv(text)
     box = drop_zone(lambda path: classify_file(path, known=twins))
     html = dropped(box, "cells.csv", text.getvalue().encode())
-    assert html.count("<svg") == 2 and "A0: called" in html
+    assert html.count("<svg") == 2 and "A0: predicted" in html
 
 
 @pytest.mark.parametrize(

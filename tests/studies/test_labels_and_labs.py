@@ -105,9 +105,9 @@ def test_the_macro_f1_is_that_of_scikit_learn():
     from sklearn.metrics import f1_score
 
     rng = np.random.default_rng(0)
-    truth, called = rng.choice(list("abc"), 200), rng.choice(list("abcd"), 200)
-    mean, low, high = labs._donor_f1(truth, called, rng.integers(0, 40, 200))
-    assert mean == pytest.approx(f1_score(truth, called, labels=list("abc"), average="macro"))
+    truth, predicted = rng.choice(list("abc"), 200), rng.choice(list("abcd"), 200)
+    mean, low, high = labs._donor_f1(truth, predicted, rng.integers(0, 40, 200))
+    assert mean == pytest.approx(f1_score(truth, predicted, labels=list("abc"), average="macro"))
     assert low < mean < high
 
 
