@@ -7,6 +7,7 @@ them; ``estimator`` puts all of it behind scikit-learn's interface, and ``path``
 it for many limits.
 ``saved`` writes fitted models to files and reads them, and ``table_model`` is a model together with
 what turns a raw table into its inputs.
+``checks`` refuses what is beside a table in another order and doubts a table in its own units,
 ``splits`` draws the rows of each network, ``selection`` counts gates and picks a limit,
 ``cache`` records what takes long, and ``threads`` keeps packs from waiting for each other.
 """

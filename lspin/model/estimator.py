@@ -20,6 +20,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from torch.nn import functional as F
 
 from lspin.model import saved
+from lspin.model.checks import check_order, warn_unless_standardised
 from lspin.model.closing import ClosingLSPIN
 from lspin.model.distillation import (
     Lesson,
@@ -241,7 +242,9 @@ class _BaseLSPIN(BaseEstimator):
         check_device(self.device)
         recipe, mask_recipe = self._recipes()
         is_regression = self.task == "regression"
+        check_order(X, y=y, groups=groups, sample_weight=sample_weight)
         table, truth = validate_data(self, X, y, dtype=FLOATS, y_numeric=is_regression)
+        warn_unless_standardised(table, getattr(self, "feature_names_in_", None))
         donors = None if groups is None else check_groups(groups, len(table))
         weight = None
         if sample_weight is not None:
@@ -331,7 +334,14 @@ class _BaseLSPIN(BaseEstimator):
         Raises
         ------
         ValueError
-            If a parameter or the data cannot be used; the message says which.
+            If a parameter or the data cannot be used; the message says which. Also if `y`,
+            `groups` or `sample_weight` is a Series that has the rows of a DataFrame `X` in another
+            order: rows are matched by position.
+
+        Warns
+        -----
+        UserWarning
+            If the columns are clearly not standardised.
         """
         rng = check_random_state(self.random_state)
         fitted = copy(self)  # so that a fit that fails leaves this one as it was

@@ -1,6 +1,7 @@
 """What goes wrong with other software: rare classes, odd numbers, torch's state, forks."""
 
 import multiprocessing
+import warnings
 from dataclasses import replace
 
 import numpy as np
@@ -320,3 +321,30 @@ def test_importances_name_the_features_that_gates_open_for():
     assert chosen.tolist() == [True, True, False, False, False, False]
     kept = RFE(model, n_features_to_select=2, step=2).fit(X, y).support_
     assert kept.tolist() == [True, True, False, False, False, False]
+
+
+@pytest.mark.parametrize("which", ["y", "groups", "sample_weight"])
+def test_rows_in_another_order_are_refused_not_paired_by_position(data, which):
+    X, y = pd.DataFrame(data[0]), pd.Series(data[1])
+    beside = {"y": y, "groups": pd.Series(y.index % 9), "sample_weight": y + 1.0}
+    right = small(n_steps=1).fit(X, **beside)
+    beside[which] = beside[which].iloc[::-1]
+    with pytest.raises(ValueError, match=rf"{which} has the rows of X in another order: give"):
+        small(n_steps=1).fit(X, **beside)
+    beside[which] = beside[which].loc[X.index].reset_index(drop=True).rename(lambda i: i + 1000)
+    again = small(n_steps=1).fit(X, **beside)  # other names: by position, as in scikit-learn
+    np.testing.assert_array_equal(right.predict_proba(X), again.predict_proba(X))
+
+
+@pytest.mark.parametrize("factor", [100.0, 0.001])
+def test_columns_in_their_own_units_are_doubted(data, factor):
+    X, y = data
+    with pytest.warns(UserWarning, match="columns are not standardised .* model_inputs"):
+        small(n_steps=1).fit(X * factor, y)
+    one = pd.DataFrame(X, columns=list("abcdef"))
+    one["c"] *= factor
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        small(n_steps=1).fit(one, y)
+    said = [str(w.message) for w in caught if "standardised" in str(w.message)]
+    assert len(said) == (factor > 1) and all("(c has" in text for text in said)
