@@ -71,7 +71,7 @@ def warn_unless_standardised(X: np.ndarray, names: Any = None) -> None:
     """
     with np.errstate(over="ignore"):
         size = np.sqrt(np.mean(np.square(X, dtype=float), axis=0))
-    if size.max(initial=1) <= FAR and size.max(initial=1) >= 1 / FAR:
+    if 1 / FAR <= size.max() <= FAR:
         return
     worst = int(size.argmax())
     name = f"column {worst}" if names is None else names[worst]
