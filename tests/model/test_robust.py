@@ -341,7 +341,7 @@ def test_columns_in_their_own_units_are_doubted(data, factor):
     X, y = data
     with pytest.warns(UserWarning, match="columns are not standardised .* model_inputs"):
         small(n_steps=1).fit(X * factor, y)
-    one = pd.DataFrame(X, columns=list("abcdef"))
+    one = pd.DataFrame(X.copy(), columns=list("abcdef"))
     one["c"] *= factor
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
