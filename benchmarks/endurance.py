@@ -1,20 +1,31 @@
-"""Fit and predict many times in one process, and tell what grows: memory, threads, open files.
+"""Do what users do many times in one process, and tell what grows: memory, threads, open files.
 
-Run it as ``python benchmarks/endurance.py`` (Linux). Memory is looked at from the first tenth on:
-what the libraries load and keep at their first call is no growth.
+Models are fitted and predict, files are dropped on the drop zone, and the slider of the explorer
+is moved in Chromium. Run it as ``python benchmarks/endurance.py`` (Linux, with chromedriver).
+Memory is looked at from the first tenth on: what the libraries load and keep at their first call
+is no growth.
 """
 
 import argparse
 import gc
 import os
+import shutil
+import tempfile
 import threading
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
+from selenium import webdriver
+from selenium.webdriver.common.by import By
 from sklearn.datasets import make_classification
 
-from lspin import LSPINClassifier, LSPINRegressor
+from lspin import LSPINClassifier, LSPINRegressor, load_cells
+from lspin.data import own_cells
+from lspin.explain import HeldOut, train_on
 from lspin.model import distillation
+from lspin.show import explore
+from lspin.show.drop_zone import drop_zone
 
 distillation.N_MIXTURES = 200  # it is the many calls that are tried, not large ones
 
@@ -48,10 +59,61 @@ def grow(name: str, n: int, act) -> None:
     show("growth", {key: last[key] - first[key] for key in last})
 
 
+def upload_files(n: int) -> None:
+    """Drop a table of two new cells, n times; one model in the cache serves them all."""
+    box = drop_zone()
+    upload, view = box.children
+    X = load_cells("twin").X
+
+    def drop(i: int) -> None:
+        content = X.iloc[[i, i + 1]].rename_axis("cell").to_csv().encode()
+        file = {"name": f"{i}.csv", "type": "text/csv", "size": len(content), "content": content}
+        upload.value = (file | {"last_modified": pd.Timestamp(0).to_pydatetime()},)
+        if view.value.count("<svg") != 2:
+            raise RuntimeError(f"Upload {i} gave no cards: {view.value[:200]}")
+
+    grow("uploads", n, drop)
+
+
+def move_slider(n: int) -> None:
+    """Move the explorer's slider n times, in Chromium, and tell what its page holds."""
+    X, y = make_classification(200, 8, n_informative=4, random_state=0)
+    cells = own_cells(pd.DataFrame(X).add_prefix("x"), pd.Series(y).map({0: "a", 1: "b"}))
+    seen, shown = cells.select(cells.X.index[:150]), cells.select(cells.X.index[150:])
+    model = LSPINClassifier(4, n_members=2, n_steps=50, random_state=0)
+    held = HeldOut(train_on(seen, model, 0), seen, shown)
+    options = webdriver.ChromeOptions()
+    for flag in "headless=new no-sandbox js-flags=--expose-gc enable-precise-memory-info".split():
+        options.add_argument(f"--{flag}")
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    service = webdriver.ChromeService(shutil.which("chromedriver"))
+    with tempfile.TemporaryDirectory() as folder, webdriver.Chrome(options, service) as browser:
+        page = Path(folder) / "page.html"
+        page.write_text(
+            f"<!doctype html><title>Cells</title>{explore(held).data}", encoding="utf-8"
+        )
+        browser.get(page.as_uri())
+        host = browser.find_element(By.CSS_SELECTOR, ".lspin-explorer")
+        slider = host.shadow_root.find_element(By.CSS_SELECTOR, "input[type=range]")
+        move = "arguments[0].value = arguments[1]; arguments[0].dispatchEvent(new Event('input'))"
+        held_by_page = (
+            "gc(); return [performance.memory.usedJSHeapSize / 1048576, "
+            "arguments[0].shadowRoot.querySelectorAll('*').length]"
+        )
+        for i in range(n + 1):
+            if i in (n // 10, n):
+                megabytes, elements = browser.execute_script(held_by_page, host)
+                show(f"slider {i}", {"heap_mb": megabytes, "elements": elements})
+            browser.execute_script(move, slider, i % 9)
+        show("slider errors", {"console": len(browser.get_log("browser"))})
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--fits", type=int, default=1000)
     parser.add_argument("--predictions", type=int, default=10_000)
+    parser.add_argument("--uploads", type=int, default=50)
+    parser.add_argument("--slides", type=int, default=500)
     options = parser.parse_args()
     X, y = make_classification(60, 5, n_informative=3, n_redundant=0, random_state=0)
     models = [
@@ -65,6 +127,8 @@ def main() -> None:
     grow(
         "predictions", options.predictions, lambda i: models[i % 4].predict(rng.normal(size=(3, 5)))
     )
+    move_slider(options.slides)
+    upload_files(options.uploads)
 
 
 if __name__ == "__main__":
