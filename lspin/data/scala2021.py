@@ -75,7 +75,7 @@ _MEASUREMENTS = (
         HALF_WIDTH,
         "`AP width (ms)`",
         "ms",
-        "half-way from threshold to peak, not from trough to peak; nearly twice as wide at 25 °C",
+        "half-way from threshold to peak, not from trough to peak; up to twice as wide at 25 °C",
     ),
 )
 

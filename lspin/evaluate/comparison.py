@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
 import pandas as pd
 
 from lspin.evaluate.scores import corrected_t_test
@@ -13,6 +14,9 @@ METRICS = ("accuracy", "macro_f1")
 
 LOWER_IS_BETTER = ("log_loss", "brier", "ece", "rmse")
 """Scores of which the better model has less."""
+
+SHARES = ("accuracy", "balanced_accuracy", "macro_f1", "ece")
+"""Scores from 0 to 1."""
 
 
 def summary(scores: pd.DataFrame) -> pd.DataFrame:
@@ -59,7 +63,7 @@ def intervals(scores: pd.DataFrame, metrics: Sequence[str] = METRICS) -> pd.Data
     DataFrame
         A row per model, best first by the first metric; for each metric the columns ``mean``,
         ``low`` and ``high``: the t interval of `lspin.evaluate.corrected_t_test` over all folds
-        of all repeats.
+        of all repeats, within 0 and 1 for a score that is a share.
 
     Examples
     --------
@@ -70,7 +74,9 @@ def intervals(scores: pd.DataFrame, metrics: Sequence[str] = METRICS) -> pd.Data
     >>> intervals(scores)["macro_f1"].loc["LSPIN"].round(2).tolist()
     [0.83, 0.76, 0.89]
     """
-    return _estimates(scores, metrics).drop(columns="p", level=1)
+    table = _estimates(scores, metrics).drop(columns="p", level=1)
+    is_share = table.columns.get_level_values(0).isin(SHARES)
+    return table.clip(np.where(is_share, 0, -np.inf), np.where(is_share, 1, np.inf), axis=1)
 
 
 def compare(

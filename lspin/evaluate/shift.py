@@ -75,7 +75,8 @@ class Shift:
         ]
         return (
             f"{cells} OUTSIDE the training table in {len(outside)} of {len(self.table)} "
-            f"measurements, most of all in {', '.join(far)}. What a model says of them is a guess."
+            f"measurements, most of all in {', '.join(far)}. Nobody knows yet how often a model is "
+            "right about them."
         )
 
 

@@ -235,7 +235,7 @@ class _Setup(NamedTuple):
             if abs(degrees - KNOWN_TEMPERATURE_C) > _NEAR_C:
                 doubts.append(
                     f"It was recorded at {degrees:g} °C, the known cells at about "
-                    f"{KNOWN_TEMPERATURE_C:g}: a spike at 25 °C is nearly twice as wide."
+                    f"{KNOWN_TEMPERATURE_C:g}: a spike at 25 °C is up to twice as wide."
                 )
         return doubts
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
+from sklearn.isotonic import isotonic_regression
 
 from lspin.data.tables import CLASSES, Cells, Spikes, classes_of, printable
 from lspin.evaluate.scores import N_BINS
@@ -456,7 +457,7 @@ def plot_score_by_gates(
     for (name, place), marker in zip(relatives.iterrows(), "DXv<>", strict=False):
         ax.plot(*place, marker, ms=8, ls="none", alpha=0.8, label=plain(name))
     if before is not None:
-        label = "before: a mask for each network, counted together"
+        label = "ensembles of networks with gates of their own"
         columns = [before["open_gates"], before["macro_f1"]]
         ax.plot(*columns, "s", color="0.5", mfc="white", label=label)
     if len(rivals):
@@ -471,21 +472,21 @@ def plot_score_by_gates(
 
 
 def _label_at_the_right(ax: Axes, values: pd.Series) -> None:
-    """Write the index of rising `values` beside the axes, each a line above the one before."""
+    """Write the index of rising `values` beside the axes, as near as lines of text may be."""
     low, high = ax.get_ylim()
-    gap, below = (high - low) / 24, -np.inf
-    for name, value in values.items():
-        below = max(value, below + gap)
+    lines = (high - low) / 24 * np.arange(len(values))
+    places = isotonic_regression(values.to_numpy() - lines) + lines
+    for (name, value), place in zip(values.items(), places, strict=True):
         ax.annotate(
             plain(name),
             (1, value),
-            (1.03, below),
+            (1.03, place),
             xycoords=("axes fraction", "data"),
             textcoords=("axes fraction", "data"),
             fontsize=8,
             va="center",
             annotation_clip=False,
-            arrowprops={"arrowstyle": "-", "color": "0.7", "lw": 0.5},
+            arrowprops={"arrowstyle": "-", "color": "0.7", "lw": 0.5, "relpos": (0, 0.5)},
         )
 
 

@@ -22,7 +22,7 @@ from lspin.evaluate.nested import INNER_FOLDS, OUTER_FOLDS, nested_cross_validat
 from lspin.evaluate.rivals import Contender, contenders
 from lspin.features.inputs import model_inputs, table_inputs
 from lspin.features.shared import shared_features
-from lspin.studies.records import describe_cells, versions
+from lspin.studies.records import counted, describe_cells, versions
 
 N_COMPONENTS = 10
 """Principal components that stand for a spike's waveform."""
@@ -95,8 +95,9 @@ def evaluate(
     spaces = {name: model.settings() for name, model in models(0).items()}
     return {
         "banner": " ".join(dict.fromkeys(cells.banner() for cells, _ in tables.values())),
-        "protocol": f"{n_repeats} repeats of {OUTER_FOLDS} donor-grouped stratified folds; "
-        f"settings chosen by macro F1 on {INNER_FOLDS} donor-grouped folds of the training cells",
+        "protocol": f"{counted(n_repeats, 'repeat')} of {OUTER_FOLDS} donor-grouped stratified "
+        f"folds; settings chosen by macro F1 on {INNER_FOLDS} donor-grouped folds of the training "
+        "cells",
         "cells": {name: describe_cells(cells) for name, (cells, _) in tables.items()},
         "models": list(spaces),
         "search_spaces": spaces,
