@@ -106,11 +106,11 @@ recording.table().head(8)
 # longer, a {term}`short square` is a pulse of up to 20 ms, and a {term}`ramp` rises steadily;
 # everything else is `other`. Many protocols also contain pulses that are the same in every sweep, to
 # test the electrode or to bring the cell to a known voltage. Those are not the stimulus: the stimulus
-# is what differs between sweeps.
+# is what differs between sweeps. If a sweep has several steps that differ, the first long one is taken.
 #
 # In the figure the stimulus is shaded.
 
-# %% mystnb={"image": {"alt": "Three pairs of panels, voltage above current. A negative step moves the voltage down without a spike, a weak positive step evokes a few spikes, the strongest one a dense train. The time of the step is shaded."}}
+# %% mystnb={"image": {"alt": "Three pairs of panels, voltage above current. During the negative step the voltage lies lower, and there are no spikes; during the weaker positive step there are fewer spikes than during the strongest one, which evokes a dense train. The time of the first step is shaded; in the public recording a short negative pulse and a second step follow it."}}
 import matplotlib.pyplot as plt
 
 from lspin.show import name_source
@@ -134,6 +134,9 @@ name_source(fig, recording.banner())
 plt.show()
 
 # %% [markdown]
+# In the public recording a short negative pulse and the same step once more follow later in each sweep. They
+# are not used: a second step finds the cell as the first one left it.
+#
 # ## Finding the spikes
 #
 # `measure` finds {term}`spikes <spike>` as the Allen Institute does, with the Institute's own program,
@@ -149,8 +152,8 @@ steps = measured.sweeps.dropna(subset="amplitude_pa")
 steps.head(8).round(1)
 
 # %% [markdown]
-# Never believe a number of spikes that you have not seen. The next figure shows two sweeps with a dot
-# on every spike that was found: the one at {term}`rheobase`, the weakest step that made the cell
+# Never believe a number of spikes that you have not seen. The next figure shows two sweeps, the step
+# shaded, with a dot on every spike that was found: the one at {term}`rheobase`, the weakest step that made the cell
 # fire, and the one with the most spikes.
 #
 # ```{admonition} Predict before you run
@@ -173,6 +176,8 @@ for ax, one in zip(axes, (sweep, liveliest), strict=True):
     ax.plot(found["peak_t"], found["peak_v"], "o", ms=4, color="C1")
     ax.set(ylabel="voltage (mV)", ylim=(found["trough_v"].min() - 20, None))
     ax.set_title(f"sweep {one.number}: {len(found)} spikes found")
+    if one.stimulus:
+        ax.axvspan(one.stimulus.start_s, one.stimulus.end_s, color="0.93")
 if pulse := liveliest.stimulus:
     ax.set_xlim(pulse.start_s - 0.05, pulse.end_s + 0.05)
 ax.set_xlabel("time (s)")
@@ -231,7 +236,8 @@ pd.DataFrame(
 # %%
 reasons = pd.Series(measured.missing, name="reason")
 reasons = reasons.rename_axis("feature").reset_index()
-reasons.groupby("reason")["feature"].agg(["count", "first"])
+missing = reasons.groupby("reason")["feature"].agg(["count", "first"])
+missing.set_axis(["features", "such as"], axis=1)
 
 # %% [markdown]
 # And some things were measured differently from those in the table:
@@ -263,6 +269,7 @@ pd.DataFrame(
     {
         "median, ipfx": spikes[names].median().round(2),
         "largest difference": off.max().map("{:.0e}".format),
+        "unit": ["mV", "mV", "V/s", "V/s", "", "mV"],
         "spikes compared": off.count(),
     }
 )
@@ -316,11 +323,10 @@ pd.DataFrame(change).round(3)
 
 # %% [markdown]
 # Voltages and widths hardly change. What depends on the steepest moment of the spike, the upstroke and
-# its ratio to the downstroke, suffers at 10 kHz: that moment falls between two samples. On recorded
-# spikes the tests allow a change of 0.06 for the upstroke, 0.05 for the ratio and 0.03 for the
-# threshold at 20 kHz, and of 0.3, 0.25 and 0.15 at 10 kHz; for peak, trough, fast trough, downstroke
-# and width 0.03 at both. The rise time begins at one sample and ends at another,
-# so it changes too, and often the most.
+# its ratio to the downstroke, suffers at 10 kHz: that moment falls between two samples. The rise time
+# begins at one sample and ends at another, so it changes too, and often the most. (The package is tested
+# with such limits on recorded spikes: at 20 kHz a change of up to 0.06 for the upstroke, at 10 kHz up to
+# 0.3; for peak, trough and width up to 0.03 at both.)
 #
 # ## Beside the cells that we know
 #
@@ -330,12 +336,14 @@ pd.DataFrame(change).round(3)
 # only say whether something could be measured are left out here; the model below counts them as well.
 
 # %%
-from lspin.features import engineered
+from lspin.features import engineered, feature_named
 
 ours = engineered(measured.table().dropna(axis=1)).iloc[0].dropna()
 ours = ours[[name for name in ours.index if not name.startswith("no_")]]
 ranks = known.X[ours.index].lt(ours).groupby(known.y).mean().T
-ranks.insert(0, "value", ours)
+ranks.columns = ranks.columns.str.replace("Glutamatergic", "Glut.")
+ranks.insert(0, "value", [f"{value:.3g}" for value in ours])
+ranks.index = [feature_named(name).label for name in ranks.index]
 ranks.round(2)
 
 # %% [markdown]

@@ -158,7 +158,8 @@ print(found)
 #
 # 1. *Is it better than naming the largest class?* If not, there is nothing to explain.
 # 2. *Is it as good as a rival that sees all measurements?* If the {term}`interval` of the difference
-#    contains 0, this table cannot tell the two apart; that does not mean that they are equal.
+#    {cite}`nadeau2003` contains 0, this table cannot tell the two apart; that does not mean that they are
+#    equal.
 # 3. *Which measurements did it use?* Many of the thirty columns say nearly the same (radius, perimeter
 #    and area of a nucleus do), and which of them is open may come down to chance
 #    ({doc}`10_faithful`).
@@ -183,7 +184,7 @@ print(answers.loc[unsure].to_string())
 # %%
 medians = table.X.groupby(table.y).median()[opened].T
 medians.insert(0, "this patient", new.loc[unsure, opened])
-medians.rename_axis("measurement").round(2)
+medians.rename_axis("measurement").map("{:.3g}".format)
 
 # %% [markdown]
 # Beside the value of this patient stand the medians of the two classes. The whole answer came through
@@ -224,16 +225,18 @@ import warnings
 ends = ("radius", "perimeter")
 lengths = [name for name in model.columns if name.split()[-1] in ends]
 elsewhere = new.assign(**{name: 4 * new[name] for name in lengths})
-with warnings.catch_warnings(record=True) as said:
-    warnings.simplefilter("always")
-    wrong_unit = model.predict(elsewhere)
-print(*(str(one.message) for one in said), sep="\n")
-print(wrong_unit["predicted"].value_counts().to_string())
-print(f"right: {(wrong_unit['predicted'] == truth).mean():.1%}")
+for what, rows in {"as they are": new, "four times": elsewhere}.items():
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        predicted = model.predict(rows)["predicted"]
+    print(f"{what}: {(predicted == truth).mean():.1%} right,", end=" ")
+    print(f"{(predicted == 'malignant').mean():.0%} malignant")
+    print(*(f"  warning: {one.message}" for one in said), sep="\n")
 
 # %% [markdown]
-# `predict` warns of two gross things: most rows of a column, or single rows, that lie far outside. A
-# smaller shift passes without a word. `shift` is the finer instrument. It needs the training table, and
+# `predict` warns of two gross things: most rows of a column, or single rows, that lie far outside. A few
+# rows as they are may be warned of, too: among many patients some are far from all others in one
+# measurement. With the wrong unit whole columns are named. A smaller shift passes without a word. `shift` is the finer instrument. It needs the training table, and
 # tells for each measurement how far the new rows lie outside ({term}`shift`, {doc}`08_other_labs`). The
 # share of missing values counts as one more measurement. It says "cells" whatever the rows are:
 

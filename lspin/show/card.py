@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
 
 N_GATES = 10
 """How many open gates a card lists, those with the largest effect."""
+
+WIDTH = 78
+"""Letters in a line of a card, as many as fit beside the menu of a page."""
 
 N_NEIGHBOURS = 5
 """How many similar cells a card lists."""
@@ -95,20 +99,23 @@ class Card:
     def __str__(self) -> str:
         """Write the card as text."""
         neighbours = [
-            f"  {cell}, at {row['distance']:.2f}: {describe(row)}"
+            line
             for cell, row in self.neighbours.iterrows()
+            for line in wrapped(f"{cell}, at {row['distance']:.2f}: {describe(row)}", "  ", "    ")
         ]
         return "\n".join(
             [
                 self.title,
                 describe(self.metadata),
-                f"Trained without this cell's donor. {self.source}",
+                *wrapped(f"Trained without this cell's donor. {self.source}"),
                 "",
                 *probability_lines(self.probability),
                 "",
-                f"{len(self.gates)} open gates, through which all of the answer went; "
-                f"the {len(self.strongest)} with the largest",
-                "effect, the probability that the answer loses when this gate alone is closed:",
+                *wrapped(
+                    f"{len(self.gates)} open gates, through which all of the answer went; the "
+                    f"{len(self.strongest)} with the largest effect, the probability that the "
+                    "answer loses when this gate alone is closed:"
+                ),
                 *gate_lines(self.strongest),
                 "",
                 f"Most similar {self.predicted} cells, by what the gates let through:",
@@ -260,15 +267,17 @@ def probability_lines(probability: pd.Series) -> list[str]:
 
 def gate_lines(gates: pd.DataFrame) -> list[str]:
     """Write open gates as a table of text, with a head."""
-    head = f"  {'measurement':38} {'value':>18} {'percentile':>10} {'gate':>5} {'effect':>7}"
-    return [
-        head,
-        *(
-            f"  {feature_named(name).label:38} {value_of(name, row):>18} {percentile_of(row):>10} "
-            f"{row['gate']:5.2f} {row['effect']:+7.1%}"
-            for name, row in gates.iterrows()
-        ),
-    ]
+    lines = [f"  {'measurement':32} {'value':>17} {'percentile':>10} {'gate':>5} {'effect':>7}"]
+    for name, row in gates.iterrows():
+        label = feature_named(name).label
+        what = label + value_of(name, row).rjust(50 - len(label))
+        lines.append(f"  {what} {percentile_of(row):>10} {row['gate']:5.2f} {row['effect']:+7.1%}")
+    return lines
+
+
+def wrapped(text: str, first: str = "", later: str = "") -> list[str]:
+    """Break a sentence into lines of a card, indented as said; nothing if there is none."""
+    return textwrap.wrap(text, WIDTH, initial_indent=first, subsequent_indent=later)
 
 
 def plot_probability(ax: Axes, probability: pd.Series) -> None:

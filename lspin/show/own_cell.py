@@ -49,6 +49,7 @@ from lspin.show.card import (
     plot_probability,
     probability_lines,
     with_percentiles,
+    wrapped,
 )
 from lspin.show.plots import name_source
 
@@ -174,23 +175,29 @@ class OwnCard:
                 "",
             ]
         neighbours = [
-            f"  {row['class']}, at {row['distance']:.2f}: {describe(row)} (cell {cell})"
+            line
             for cell, row in self.neighbours.iterrows()
+            for line in wrapped(
+                f"{row['class']}, at {row['distance']:.2f}: {describe(row)} (cell {cell})",
+                "  ",
+                "    ",
+            )
         ]
         lacks = [f"{why} ({count})" for why, count in self.reasons().items()]
         return "\n".join(
             [
                 *first,
                 self.title,
-                *textwrap.wrap(self.how_often_right, 96),
-                *textwrap.wrap(self.caution, 96),
-                *textwrap.wrap(self.second_opinion, 96),
+                *wrapped(self.how_often_right),
+                *wrapped(self.caution),
+                *wrapped(self.second_opinion),
                 "",
                 *probability_lines(self.probability),
                 "",
-                f"The answer used these {len(self.gates)} of {self.n_used} measurements, and no "
-                "other. Effect: the probability that",
-                f"{self.predicted} loses without it.",
+                *wrapped(
+                    f"The answer used these {len(self.gates)} of {self.n_used} measurements, and "
+                    f"no other. Effect: the probability that {self.predicted} loses without it."
+                ),
                 *gate_lines(self.gates),
                 "",
                 "The known cells that are most similar in these:",
@@ -198,8 +205,8 @@ class OwnCard:
                 *_section("Missing", lacks),
                 *_section("Measured otherwise than in the known cells", self.notes),
                 "",
-                *textwrap.wrap(self.source, 96),
-                *textwrap.wrap(self.second_source, 96),
+                *wrapped(self.source),
+                *wrapped(self.second_source),
             ]
         )
 
@@ -241,10 +248,8 @@ class _Setup(NamedTuple):
 
 
 def _bullets(lines: Sequence[str], n_all: int) -> list[str]:
-    wrapped = [
-        textwrap.fill(line, 96, initial_indent="  - ", subsequent_indent="    ") for line in lines
-    ]
-    return [*wrapped, *([f"  - and {n_all - len(lines)} more"] if n_all > len(lines) else [])]
+    bullets = [part for line in lines for part in wrapped(line, "  - ", "    ")]
+    return [*bullets, *([f"  - and {n_all - len(lines)} more"] if n_all > len(lines) else [])]
 
 
 def _section(title: str, lines: Sequence[str]) -> list[str]:
