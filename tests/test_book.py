@@ -250,9 +250,12 @@ def test_the_explorer_answers_in_jupyterlab(browser, lab):
         ),
         "the notebook did not open",
     )
-    browser.set_script_timeout(240)
-    browser.execute_async_script(
-        "jupyterapp.commands.execute('notebook:run-all-cells').then(arguments[0], arguments[0])"
+    browser.execute_script(
+        "jupyterapp.commands.execute('notebook:run-all-cells').finally(() => window.hasRun = true)"
+    )
+    # The chapter trains its models: on a busy machine that takes minutes.
+    WebDriverWait(browser, 900, poll_frequency=2).until(
+        lambda b: b.execute_script("return window.hasRun === true"), "the chapter did not finish"
     )
     errors = browser.execute_script(
         "return jupyterapp.shell.currentWidget.content.widgets"

@@ -14,7 +14,7 @@ import pytest
 import yaml
 from bs4 import BeautifulSoup
 from selenium.webdriver.support.ui import WebDriverWait
-from test_book import CHAPTERS, HTML, ROOT, browser, requested  # noqa: F401  (a fixture)
+from test_book import CHAPTERS, HTML, ROOT, requested
 
 import lspin
 
@@ -103,7 +103,7 @@ def address():
     server.shutdown()
 
 
-def open_page(browser, url, theme, width):  # noqa: F811
+def open_page(browser, url, theme, width):
     browser.execute_cdp_cmd(
         "Emulation.setDeviceMetricsOverride",
         {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 500},
@@ -145,7 +145,7 @@ axe.run({exclude: skipped}, {
 
 @pytest.mark.parametrize(("theme", "width"), [("light", 1280), ("dark", 390)])
 @pytest.mark.parametrize("page", PAGES)
-def test_everybody_can_read_a_page(browser, address, axe, page, theme, width):  # noqa: F811
+def test_everybody_can_read_a_page(browser, address, axe, page, theme, width):
     """No critical and no serious violation; and no error on the console, no request elsewhere."""
     browser.get_log("browser"), requested(browser)
     open_page(browser, f"{address}/{page}.html", theme, width)
@@ -166,7 +166,7 @@ def test_everybody_can_read_a_page(browser, address, axe, page, theme, width):  
 
 
 @pytest.mark.parametrize("page", CHAPTERS)
-def test_nothing_is_wider_than_a_page(browser, address, page):  # noqa: F811
+def test_nothing_is_wider_than_a_page(browser, address, page):
     """Code fits at 1280 pixels; on a phone the page itself does not scroll sideways."""
     open_page(browser, f"{address}/{page}.html", "light", 1280)
     cut = browser.execute_script(

@@ -1,12 +1,16 @@
 """Sphinx extension: what the pages of the book need beyond what Jupyter Book gives them.
 
-The address under which they are published, a footer that names version and cells, scripts that
-are loaded once, and marks that screen readers understand.
+The address under which they are published, a footer that names version and cells, lists of works
+by author and year, scripts that are loaded once, and marks that screen readers understand.
 """
 
 import html
 import warnings
 from pathlib import Path
+
+from pybtex.plugin import register_plugin
+from pybtex.style.formatting.alpha import Style
+from pybtex.style.labels import BaseLabelStyle
 
 import lspin
 
@@ -21,6 +25,30 @@ FRONT_PAGE = """<!DOCTYPE html>
 <body><main><h1>{title}</h1><p><a href="{page}">Read the book</a></p></main></body>
 </html>
 """
+
+
+class AuthorYearLabels(BaseLabelStyle):
+    """Name a work as the text cites it: Yang et al., 2022."""
+
+    def format_labels(self, sorted_entries):
+        """Yield the label of each work in turn."""
+        for entry in sorted_entries:
+            names = [
+                " ".join(map(str, author.rich_prelast_names + author.rich_last_names))
+                for author in entry.persons["author"]
+            ]
+            many = len(names) > 2 or names[-1] == "others"
+            who = f"{names[0]} et al." if many else " and ".join(names)
+            yield f"{who}, {entry.fields['year']}"
+
+
+class AuthorYearStyle(Style):
+    """Lists of works under the labels by which the text cites them."""
+
+    default_label_style = AuthorYearLabels
+
+
+register_plugin("pybtex.style.formatting", "author_year", AuthorYearStyle)
 
 
 def address_of(repository):
@@ -46,9 +74,15 @@ def fill_in(app, config):
     config.project = config.html_title
     config.html_context["default_mode"] = "auto"  # light or dark, as the reader's system is
     config.html_baseurl = config.ogp_site_url = address_of(theme["repository_url"])
+    theme["navbar_persistent"] = []  # the sidebar has a search field; on a phone the page's bar has
     theme["extra_footer"] = theme["extra_footer"].format(
         version=lspin.__version__, source=html.escape(source_of_cells())
     )
+
+
+def leave_out_fields(app, what, name, obj, skip, options):
+    """Leave out the fields of a named tuple, of which nobody wrote; its docstring tells of them."""
+    return True if (obj.__doc__ or "").startswith("Alias for field number") else None
 
 
 def mend_page(app, pagename, templatename, context, doctree):
@@ -74,6 +108,7 @@ def write_front_page(app, exception):
 def setup(app):
     """Connect all of this to Sphinx."""
     app.connect("config-inited", fill_in)
+    app.connect("autodoc-skip-member", leave_out_fields)
     app.connect("html-page-context", mend_page, priority=900)
     app.connect("build-finished", write_front_page, priority=100)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

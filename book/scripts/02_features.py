@@ -173,7 +173,7 @@ color = CLASS_COLORS["Pvalb+"]
 fig, (left, right) = plt.subplots(1, 2, figsize=(9, 3.6), layout="constrained")
 left.plot(t, v, color=color)
 note(left, "threshold", t[threshold], v[threshold], (-55, 6))
-note(left, "peak", t[peak], v[peak], (8, 6))
+note(left, "peak", t[peak], v[peak])
 note(left, "trough", t[trough], v[trough], (0, 6))
 arrow(left, f"width {width:.2f} ms", start, end, half)
 left.set(xlabel="time from peak (ms)", ylabel="membrane potential (mV)")
@@ -276,10 +276,10 @@ assert agreement > 0.85
 
 # %% [markdown]
 # A point far from the line deserves a look before you build anything on it. Let us begin with the
-# lowest peaks, in mV:
+# lowest peaks:
 
 # %%
-measured["peak_v"].nsmallest(4)
+measured["peak_v"].nsmallest(4).to_frame("lowest peaks (mV)")
 
 # %%
 no_spike = measured["peak_v"] < -10
@@ -395,10 +395,16 @@ for name, raw, difference in pairs:
     assert after > before + 0.1
 
 # %% mystnb={"image": {"alt": "Box plots by class. Left, the time of the trough on a ramp counted from the start of the recording: the classes overlap. Right, the time from peak to trough: Glutamatergic cells are far above all others, Pvalb+ cells lowest."}}
+from matplotlib.ticker import LogLocator
+
 from lspin.show import plot_by_class
 
 both = pd.concat([cells.X["trough_t_ramp"], Z["trough_ms_ramp"]], axis=1)
-plot_by_class(both, cells, log=("trough_t_ramp", "trough_ms_ramp"))
+fig = plot_by_class(both, cells, log=("trough_t_ramp", "trough_ms_ramp"))
+for ax in fig.axes:
+    ax.minorticks_off()
+    ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    ax.yaxis.set_major_formatter("{x:g}")
 plt.show()
 
 # %% [markdown]

@@ -115,7 +115,8 @@ pd.crosstab(by_cre.y.rename("Cre line"), by_rna.y.rename("RNA"))
 # %%
 agrees = by_cre.y == by_rna.y
 print(f"They agree in {agrees.mean():.1%} of these cells.")
-agrees.groupby(by_cre.y).mean().round(2)
+share = agrees.groupby(by_cre.y.rename("Cre line")).mean()
+share.to_frame("RNA says the same").round(2)
 
 # %% [markdown]
 # One class stands out: cells labelled Htr3a+|Vip- are often something else. It is a class of
@@ -570,7 +571,8 @@ print("with the same label and another seed.")
 
 # %% tags=["hide-cell"]
 is_gad2 = by_cre.metadata["line_name"].str.contains("Gad2")
-by_rna.y[is_gad2].value_counts(normalize=True).round(2)
+of_gad2 = by_rna.y[is_gad2].rename("RNA").value_counts(normalize=True)
+of_gad2.to_frame("share of the Gad2 cells").round(2)
 
 # %% [markdown]
 # **2. Core.** The publishers give the probability of each type that was read from RNA. Is the model

@@ -245,9 +245,11 @@ for ax, (name, (each, together)) in zip(axes, scores.items(), strict=True):
         ax.semilogx(decays, each[some], marker, **style)
     ax.axhline(together, color="black", label="mean of all twelve")
     ax.set(title=name, xlabel="weight decay")
+    ax.set_xticks(decays, [f"{decay:g}" for decay in decays])
+    ax.minorticks_off()
 axes[0].set_ylabel("macro F1")
 entries = ax.get_legend_handles_labels()
-fig.legend(*entries, loc="outside right upper", frameon=False, fontsize=8)
+fig.legend(*entries, loc="outside right upper", frameon=False)
 name_source(fig, cells.banner())
 plt.show()
 
@@ -471,34 +473,40 @@ print("By hand, the gates of three cells close in the package's order.")
 # visibly: five, half of them, or nearly all?
 # ```
 
-# %% mystnb={"image": {"alt": "Probabilities of the five classes for one cell, against the measurements in the order in which their gates close, all of them named. The probabilities hardly move over most of the axis and end, where the last few gates close, at the same values as for any cell. A vertical line marks where five gates are left."}}
+# %% mystnb={"image": {"alt": "Probabilities of the five classes for one cell: first as the twelve networks give them, then with all gates open, then after each gate that closes, named by its measurement. The probabilities hardly move over most of the axis and end, with the last gate closed, at the same values as for any cell. A vertical line marks where five gates are left."}}
+from lspin.features import FEATURES
 from lspin.show.plots import class_styles
 
 sure = expected[:, list(classes).index("Sst+")].numpy()
 of_sst = np.flatnonzero(classes[seen] == "Sst+")
 i = of_sst[sure[of_sst].argsort()[len(of_sst) // 2]]
 order, answers = close_by_hand(x_look[i], expected[i])
-names = ["(all networks)", *inputs.get_feature_names_out()[order]]
+with torch.no_grad():
+    all_open = reader.predict_gated(x_look[None, [i]]).mean(dim=0)
+answers = torch.cat([all_open.softmax(dim=1), answers])
+closed = inputs.get_feature_names_out()[order]
+names = ["(twelve networks)", "(all gates open)"]
+names += [FEATURES[name].label for name in closed]
 
-fig, ax = plt.subplots(figsize=(9.5, 4.8), layout="constrained")
+fig, ax = plt.subplots(figsize=(9.5, 6), layout="constrained")
 for k, (name, (color, _)) in enumerate(class_styles(classes).items()):
     ax.plot(answers[:, k], ".-", color=color, label=name)
     ax.plot(-1, expected[i, k], "_", color=color, ms=12, mew=2)
-five_left = len(order) - 5.5
+five_left = len(order) - 5
 ax.axvline(five_left, color="0.6", lw=1)
-style = {"ha": "right", "fontsize": 8, "color": "0.4"}
-ax.annotate("five gates left ", (five_left, 1.02), **style)
-ax.set_xticks(range(-1, len(order)), names, rotation=90, fontsize=7)
-ax.set(xlabel="gate that closes next", ylabel="probability")
-ax.set_ylim(-0.03, 1.1)
-fig.legend(loc="outside right upper", frameon=False, fontsize=8)
+ax.annotate("five gates left ", (five_left, 1.02), ha="right", color="0.4")
+ax.set_xticks(range(-1, len(order) + 1), names, rotation=90)
+ax.set(xlabel="gate that has just closed", ylabel="probability")
+ax.set(xlim=(-2, len(order) + 1), ylim=(-0.03, 1.1))
+fig.legend(loc="outside upper center", ncols=5, frameon=False)
 name_source(fig, cells.banner())
 plt.show()
 
 # %% [markdown]
-# Read it from the left. At the far left is what the twelve networks say. Most gates then close without a
-# trace: other measurements say the same, or this cell is like any other in them. What closes last carries
-# the answer. The right end of the axis, with nothing open, is the same for every cell.
+# Read it from the left. At the far left is what the twelve networks say, and next to it what the
+# predictors say with all gates open. Each further dot is their answer after one more gate has closed. Most
+# gates close without a trace: other measurements say the same, or this cell is like any other in them. What
+# closes last carries the answer. The right end, with nothing open, is the same for every cell.
 #
 # Masks are *nested*: the two gates of a limit of two are among the five gates of a limit of five. So any
 # limit is a cut through the same order, and a single training serves them all.
@@ -516,9 +524,9 @@ with torch.no_grad():
     for limit in (1, 2, 5, 12):
         gated = x_look * (place <= limit)
         score = macro_f1(reader.predict_gated(gated[None]).mean(dim=0))
-        print(f"{limit:2} gates, closed in turn: macro F1 {score:.3f}")
-print(f" 5 gates, by networks: {by_networks:.3f}")
-print(f"twelve networks, all gates: {macro_f1(expected):.3f}")
+        print(f"limit of {limit:2}, closed in turn: macro F1 {score:.3f}")
+print(f"limit of  5, by networks: macro F1 {by_networks:.3f}")
+print(f"no limit, the twelve networks: macro F1 {macro_f1(expected):.3f}")
 
 # %% [markdown]
 # ## What five open gates claim

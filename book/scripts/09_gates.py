@@ -227,7 +227,7 @@ print(f"without {FEATURES[first].label}: {before:.1%} -> {after:.1%}")
 only_open = held.closing(held.gates > 0)
 assert np.allclose(only_open, held.probability)
 change = abs(only_open - held.probability).max()
-print(f"largest change of a probability: {change:.0e}")
+print(f"largest change of a probability: {change:.6f}")
 
 # %% [markdown]
 # ## And if no gate is open?
@@ -265,13 +265,13 @@ of_class.dropna().round(2)
 # %% mystnb={"image": {"alt": "Dots, with a row per predicted class. Filled dots are the mean probability of the class with the gates as they are, open dots the probability with all gates closed. The filled dots lie to the right of the open ones, which add up to one over the classes."}}
 rows = of_class.dropna().iloc[::-1]
 names = rows.index
-fig, ax = plt.subplots(figsize=(6, 2.4), layout="constrained")
+fig, ax = plt.subplots(figsize=(7.5, 2.4), layout="constrained")
 ax.hlines(names, rows["all gates closed"], rows["probability"], color="0.7")
 ax.plot(rows["probability"], names, "ko", label="gates as they are")
 ax.plot(rows["all gates closed"], names, "ko", mfc="white", label="all closed")
 ax.set(xlabel="mean probability of the class", ylabel="predicted class")
 ax.set_xlim(-0.03, 1.03)
-ax.legend(frameon=False, fontsize=8)
+fig.legend(loc="outside right upper", frameon=False)
 name_source(fig, cells.banner())
 plt.show()
 
@@ -337,15 +337,16 @@ plt.show()
 # %% [markdown]
 # Read it along the rows. A row with the same shade everywhere is a measurement that the model
 # consults whatever the cell. Rows that change from column to column are the *local* part of LSPIN:
-# the model looks at different measurements in cells of different classes. These three change most:
+# the model looks at different measurements in cells of different classes. Of the fifteen rows, these
+# three change most:
 
 # %%
-spread = by_class.max(axis=1) - by_class.min(axis=1)
+spread = often.max(axis=1) - often.min(axis=1)
 for name in spread.nlargest(3).index:
-    most, least = by_class.loc[name].idxmax(), by_class.loc[name].idxmin()
+    most, least = often.loc[name].idxmax(), often.loc[name].idxmin()
     print(
-        f"{FEATURES[name].label}: open in {by_class.loc[name, most]:.0%} "
-        f"of {most}, {by_class.loc[name, least]:.0%} of {least}"
+        f"{FEATURES[name].label}: open in {often.loc[name, most]:.0%} "
+        f"of {most}, {often.loc[name, least]:.0%} of {least}"
     )
 
 # %% [markdown]
@@ -434,14 +435,20 @@ table.sort_index(ascending=False).round(3)
 # %%
 largest = gates["effect"].groupby("specimen_id").max()
 for name, mask in (("right", is_right), ("wrong", ~is_right)):
+    low, middle, high = largest[mask].quantile([0.25, 0.5, 0.75])
     print(
-        f"{mask.sum()} {name} predictions: "
-        f"the largest effect is {largest[mask].median():.0%} (median)"
+        f"{mask.sum()} {name} predictions: the largest effect is "
+        f"{middle:.0%} (median; half of them {low:.0%} to {high:.0%})"
     )
 
 # %% [markdown]
-# Wrong predictions come with reasons that look like any others. If you saw one of these cells alone,
-# its gates would not warn you.
+# Wrong predictions come with reasons, too, and their effects are not smaller. They may even be larger, as on
+# recorded cells. One cause we have met: many of the right predictions are of the class that the model
+# favours anyway, and those have little to lose. Another is that a wrong prediction is often a close one,
+# which a single gate can tip.
+#
+# But the two ranges overlap. If you saw one of these cells alone, neither the gates nor the size of their
+# effects would tell you that the prediction is wrong.
 #
 # **A closed gate was still read.** The predictors see only what the gates let through, but the
 # networks whose prediction is to be kept see *all* measurements. "Five measurements are enough to say

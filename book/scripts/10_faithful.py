@@ -169,8 +169,8 @@ shares.rename_axis("distance").round(2)
 #
 # Harder problems have products and squares of features, a switch that decides which formula holds
 # (*E5* of {cite:t}`yang2022lspin`, *Syn1* to *Syn6* of {cite:t}`yoon2019`), and up to a hundred
-# features. They take too long for this page, so `make results` solves them beforehand. It adds three
-# rivals:
+# features. They take too long for this page, so `make results` solves them beforehand, together with the
+# problem above (*Two groups*). It adds three rivals:
 #
 # - gates that are the same for all samples (*STG*), with the same number of open gates;
 # - an L1 penalty, which sets weights of a linear model to zero;
@@ -188,8 +188,9 @@ from lspin.studies import read_results, results_file
 tables, about_made_up = read_results(results_file("synthetic"))
 made_up = tables["scores"]
 print(about_made_up["protocol"])
+problem = made_up["problem"].replace("linear_groups", "two groups")
 n_features = made_up["d"].astype(str)
-made_up["task"] = made_up["problem"] + ", " + n_features + " features"
+made_up["task"] = problem.str.capitalize() + ", " + n_features + " features"
 of_task = made_up.pivot_table(["tpr", "fdr"], "task", "method", sort=False)
 
 # %% mystnb={"image": {"alt": "Two panels with a row per made-up problem and a mark for each method: on the left the share of relevant features that it found, on the right the share of false ones among those it named. No method is at the right edge of the left panel and at the left edge of the right panel for every problem."}}
@@ -226,8 +227,8 @@ best = scored["best_score"].mean(axis=1)
 scored[["tpr", "fdr", "score"]].assign(best=best).round(3)
 
 # %% [markdown]
-# (*tpr* is the share found and *fdr* the share false. *score* is the accuracy, for *linear_groups* and
-# *e5* the squared error, and *best* is that of the best possible model.)
+# (*tpr* is the share found and *fdr* the share false. *score* is the accuracy, for *Two groups* and *E5*
+# the squared error, and *best* is that of the best possible model.)
 
 # %%
 tpr, fdr = (of_task[kind, "gating network"] for kind in ("tpr", "fdr"))
@@ -389,7 +390,7 @@ orders = ["SHAP", "integrated gradients"]
 orders += ["effect of the gate", "width of the gate", "random"]
 COLORS = ("black", "0.6", "#CC79A7", "#0072B2")
 fig, axes = plt.subplots(
-    1, 2, figsize=(8, 2.4), sharey=True, layout="constrained"
+    1, 2, figsize=(8, 2.7), sharey=True, layout="constrained"
 )
 for ax, kind in zip(axes, ("deletion", "insertion"), strict=True):
     y = np.arange(len(orders)) - 0.2
@@ -401,7 +402,8 @@ for ax, kind in zip(axes, ("deletion", "insertion"), strict=True):
     ax.set(xlabel=f"area under the {kind} curve", xlim=(0, 1))
 axes[0].set_yticks(range(len(orders)), orders)
 axes[0].invert_yaxis()
-axes[0].legend(frameon=False, fontsize=8)
+entries = ax.get_legend_handles_labels()
+fig.legend(*entries, loc="outside upper center", ncols=4, frameon=False)
 name_source(fig, recorded_on)
 plt.show()
 

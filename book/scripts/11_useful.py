@@ -309,17 +309,19 @@ from lspin.explain import check_claims
 shown = ["difference", "direction", "effect", "true", "agrees", "used"]
 both = {name: check_claims([h]) for name, h in held.items()}
 both = pd.concat(both, names=["model"]).droplevel(1)
-both.set_index(["class", "claim"], append=True)[shown].round(2)
+both.set_index(["class", "claim"], append=True)[shown].round(3)
 
 # %% [markdown]
 # (`difference` is the median of the class minus that of all other cells, in standard deviations.
 # `direction` is the correlation between the value and what it did for the class. `effect` is the mean
-# loss of probability.) The same for the recorded models:
+# loss of probability, and `used` is true if its 95 % interval, drawn over donors, lies above 0. So even a
+# tiny effect may count as used, if it is there in nearly all cells: look at its size as well.) The same for
+# the recorded models:
 
 # %%
 print(recorded_on)
 claims = tables["claims"].set_index(["model", "class", "claim"])
-claims[shown].round(2)
+claims[shown].round(3)
 
 # %%
 PVALB, EXCITATORY = "Pvalb+", "Glutamatergic"
@@ -332,7 +334,7 @@ assert claims["true"].all()
 for name in recorded:
     for claim in known:
         assert claims.loc[(name, *claim), ["agrees", "used"]].all(), claim
-print("hardly used (less than one percentage point):")
+print("lose less than one percentage point, whether used or not:")
 for name, kind, what in claims.index[claims["effect"] < 0.01]:
     print(f"- {name}: {what} of {kind}")
 
