@@ -155,7 +155,8 @@ plt.show()
 import numpy as np
 
 gap = (wide.loc["LSPIN"] - wide.loc["RBF-SVM"]).to_numpy()
-print(f"LSPIN minus RBF-SVM, fold by fold: {np.round(gap, 3)}")
+by_fold = ", ".join(f"{one:+.3f}" for one in gap)
+print(f"LSPIN minus RBF-SVM, fold by fold: {by_fold}")
 print(f"mean {gap.mean():+.3f}")
 print(f"standard deviation over folds {gap.std(ddof=1):.3f}")
 

@@ -266,7 +266,7 @@ ax.axhline(PUBLISHED, color="tab:orange", lw=1, ls=":")
 ax.annotate("published", (1.2, PUBLISHED), color="tab:orange", **note)
 ax.set_xlabel("models tried, of which the best on the test cells is kept")
 ax.set_ylabel("its accuracy (mean of 20 runs)")
-ax.legend(frameon=False, fontsize=8, loc="center left")
+ax.legend(frameon=False, fontsize=8, loc="upper left")
 source = "Simulated scores, no cells; the true accuracy is the recorded one."
 name_source(fig, source)
 plt.show()

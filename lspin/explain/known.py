@@ -48,12 +48,12 @@ EXCITATORY = "Glutamatergic"
 
 _INHIBITORY_CAUTION = (
     "The known cells are labelled by Cre line, which marks some other cells too. Of another "
-    "laboratory's inhibitory cells 84 % were predicted rightly at 34 °C and 65 % at 25 °C."
+    "laboratory's inhibitory cells 84% were predicted rightly at 34 °C and 65% at 25 °C."
 )
 _DOUBTFUL = "Htr3a+|Vip-"
 _DOUBTFUL_CAUTION = (
     f"{_DOUBTFUL} is a doubtful answer: of the cells of its lines whose RNA Gouwens et al. (2020) "
-    "read, 38 % are something else by it."
+    "read, 38% are something else by it."
 )
 
 _MODELS: dict[str, LSPINClassifier] = {}
@@ -116,13 +116,13 @@ class SecondOpinion(NamedTuple):
         )
         if self.predicted == first:
             return said + (
-                "It agrees. Where the two agreed about another laboratory's inhibitory cells, 97 % "
-                "were right at 34 °C and 79 % at 25 °C."
+                "It agrees. Where the two agreed about another laboratory's inhibitory cells, 97% "
+                "were right at 34 °C and 79% at 25 °C."
             )
         return said + (
             "It disagrees. Where the two disagreed about another laboratory's inhibitory cells, "
-            "the second was right about 72 % at 34 °C and 50 % at 25 °C, the first about 28 % and "
-            "31 %."
+            "the second was right about 72% at 34 °C and 50% at 25 °C, the first about 28% and "
+            "31%."
         )
 
 

@@ -583,7 +583,7 @@ def _note_what_differs(
     ]
     if unasked:
         listed = ", ".join(map(str, unasked[:5]))
-        found.notes.append(f"The cell fires without positive current (sweeps {listed}).")
+        found.notes.append(f"The cell fires without positive current (in sweep {listed}).")
 
 
 # Tables
