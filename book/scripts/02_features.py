@@ -459,6 +459,7 @@ print(*inputs.named_steps, sep=" -> ")
 # %% [markdown]
 # - **engineer**: the differences and indicators of this chapter;
 # - **log**: the logarithm of positive features with a long tail, such as resistances and currents;
+# - **check**: impossibly large numbers are refused;
 # - **impute**: the median of the *training* cells for what is still missing ({term}`imputation`);
 # - **scale**: mean 0 and standard deviation 1 on the *training* cells ({term}`standardise`);
 # - **clip**: what lies more than 5 standard deviations from the mean is set to 5 (or -5), so that one
