@@ -395,16 +395,10 @@ for name, raw, difference in pairs:
     assert after > before + 0.1
 
 # %% mystnb={"image": {"alt": "Box plots by class. Left, the time of the trough on a ramp counted from the start of the recording: the classes overlap. Right, the time from peak to trough: Glutamatergic cells are far above all others, Pvalb+ cells lowest."}}
-from matplotlib.ticker import LogLocator
-
 from lspin.show import plot_by_class
 
 both = pd.concat([cells.X["trough_t_ramp"], Z["trough_ms_ramp"]], axis=1)
-fig = plot_by_class(both, cells, log=("trough_t_ramp", "trough_ms_ramp"))
-for ax in fig.axes:
-    ax.minorticks_off()
-    ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-    ax.yaxis.set_major_formatter("{x:g}")
+plot_by_class(both, cells, log=("trough_t_ramp", "trough_ms_ramp"))
 plt.show()
 
 # %% [markdown]

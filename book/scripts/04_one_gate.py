@@ -126,7 +126,7 @@ for ax, mu in zip(axes, (-0.9, 0.0, 0.5), strict=True):
     gate = gate_by_hand(mu, noise)
     ax.hist(gate, bins=41, range=(0, 1), weights=share, color="0.4")
     ax.set_title(
-        f"mu = {mu}: {np.mean(gate > 0):.0%} of draws open", fontsize=10
+        f"$\\mu$ = {mu}: {np.mean(gate > 0):.0%} of draws open", fontsize=10
     )
     ax.set_xlabel("gate value z")
 axes[0].set_ylabel("share of draws")

@@ -115,16 +115,8 @@ n_inputs = model_inputs(cells.X).fit_transform(X).shape[1]
 
 
 def draw(path):
-    """Draw the folds that are done, with room between small limits."""
+    """Draw the folds that are done."""
     fig = plot_path(path, n_inputs, cells.banner())
-    (ax,) = fig.axes
-    ax.set(xscale="log", xlim=(0.8, 2 * n_inputs))
-    ax.set_xticks([1, 2, 5, 10, 20, 40], [1, 2, 5, 10, 20, 40])
-    ax.minorticks_off()
-    n_folds = path.scores["fold"].nunique()
-    ax.set_title(f"max_open beside each dot; folds: {n_folds}", fontsize=10)
-    for limit in ax.texts:
-        limit.set_position((9, 7))  # clear of the ring
     plt.close(fig)
     return fig
 

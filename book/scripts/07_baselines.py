@@ -152,8 +152,6 @@ name_source(fig, cells.banner())
 plt.show()
 
 # %%
-import numpy as np
-
 gap = (wide.loc["LSPIN"] - wide.loc["RBF-SVM"]).to_numpy()
 by_fold = ", ".join(f"{one:+.3f}" for one in gap)
 print(f"LSPIN minus RBF-SVM, fold by fold: {by_fold}")
@@ -193,6 +191,7 @@ X, y = cells.X.iloc[train], cells.y.iloc[train]
 donors = cells.donors.iloc[train]
 
 # %%
+import numpy as np
 from sklearn.base import clone
 from sklearn.metrics import f1_score
 

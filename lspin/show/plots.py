@@ -213,6 +213,7 @@ def plot_by_class(
     3
     """
     import matplotlib.pyplot as plt
+    from matplotlib.ticker import LogLocator
 
     _check(values, cells)
     classes, styles = cells.classes, class_styles(cells.classes)
@@ -242,6 +243,9 @@ def plot_by_class(
         ax.set_ylabel(plain(feature_named(name).axis_label), fontsize=9)
         if name in log:
             ax.set_yscale("log")
+            ax.minorticks_off()
+            ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+            ax.yaxis.set_major_formatter("{x:g}")
     name_source(fig, cells.banner())
     return fig
 
@@ -346,7 +350,7 @@ def plot_path(path: LimitPath, n_inputs: int, source: str) -> Figure:
     for limit, row in mean.iterrows():
         place = (row["open_gates"], row[metric])
         text = "no limit" if np.isinf(limit) else f"{limit:g}"
-        ax.annotate(text, place, (5, 5), textcoords="offset points", fontsize=8)
+        ax.annotate(text, place, (9, 7), textcoords="offset points", fontsize=8)
     if error is not None:
         best = mean[metric].idxmax()
         enough = mean[metric][best] - error[best]
@@ -356,7 +360,13 @@ def plot_path(path: LimitPath, n_inputs: int, source: str) -> Figure:
         ax.legend(frameon=False, fontsize=8, loc="lower right")
     ax.set_xlabel(f"open gates per cell, of {n_inputs} (median)")
     ax.set_ylabel(f"{label}, held-out donors")
-    ax.set_title(f"{path.limit} beside each dot; mean of {n_folds} fold(s)", fontsize=9)
+    ax.set_title(f"{path.limit} beside each dot; folds: {n_folds}", fontsize=9)
+    # Few gates are close together and of most interest; a penalty may leave none open.
+    ax.set_xscale("symlog", linthresh=1)
+    ticks = [tick for tick in (0, 1, 2, 5, 10, 20, 50, 100, 200, 500) if tick <= n_inputs]
+    ax.set_xticks(ticks, [str(tick) for tick in ticks])
+    ax.set_xlim(min(0.8, mean["open_gates"].min() - 0.2), 2 * n_inputs)
+    ax.minorticks_off()
     name_source(fig, source)
     return fig
 
