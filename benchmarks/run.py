@@ -12,7 +12,6 @@ import platform
 import re
 import subprocess
 import sys
-import tempfile
 import time
 from dataclasses import replace
 from functools import partial
@@ -49,7 +48,6 @@ from lspin.model import (
 )
 from lspin.studies import RESULTS, write_results
 
-HERE = Path(__file__).parent
 LAM = 0.5
 RECIPE = replace(DENSE, lam=LAM)
 PLAIN = Regularisation(weight_decay=0.1, mixup=0.0)  # where one network is compared with another's
@@ -455,16 +453,8 @@ def scaling():
     return {"sizes": sizes, **slopes, "steepest_fit_s": float(steepest)}
 
 
-def build_book():
-    """Build the book into a folder of its own, every chapter executed."""
-    jupyter_book = Path(sys.executable).with_name("jupyter-book")  # it cannot be run by -m
-    with tempfile.TemporaryDirectory() as folder:
-        command = [jupyter_book, "build", ".", "--all", "--path-output", folder]
-        subprocess.run(command, cwd=HERE.parent, check=True, capture_output=True)
-
-
 def start_up():
-    """(f) Seconds to import, to run `lspin info` and to build the book, in fresh processes."""
+    """(f) Seconds to import and to run `lspin info`, in fresh processes."""
 
     def median(command):
         return float(
@@ -485,7 +475,6 @@ def start_up():
         "import_lspin_s": median(["-c", "import lspin"]) - bare,
         "import_estimator_s": median(["-c", "from lspin import LSPINClassifier"]) - bare,
         "lspin_info_s": median(["-m", "lspin", "info"]),
-        "book_build_s": timed(build_book)[1],
     }
 
 

@@ -118,7 +118,7 @@ packs.to_frame("seconds per network").round(3)
 # Members of a pack never exchange anything. The loss is a sum over members, so the gradient of each depends
 # on its own loss only, and a pack gives what separate trainings give; the tests of the package check it.
 #
-# Beyond six networks there is little left to gain, so the package trains the twelve networks of a fit in two
+# Beyond six networks there is less to gain, so the package trains the twelve networks of a fit in two
 # packs of six. Because that number does not depend on the machine, neither do the results.
 #
 # ## Where the seconds of a fit go
@@ -250,7 +250,7 @@ versus = {
 }
 versus = pd.DataFrame(versus, ["other (s)", "lspin (s)"]).T
 versus["ratio"] = versus["other (s)"] / versus["lspin (s)"]
-versus.round(2)
+versus.map(lambda value: f"{float(f'{value:.2g}'):,g}")
 
 # %% [markdown]
 # In the first row, `featselectlib`, a library from the laboratory of LSPIN's authors, trains one network to the end; our
@@ -267,9 +267,9 @@ versus.round(2)
 #
 # ## More cells
 #
-# The cost of training grows no faster than the number of cells, and memory holds the table and one batch of
-# each network. (Four networks, fifty measurements, nothing set.) On a slope of 1, ten times the cells take
-# ten times as long; below 1, less.
+# The cost of training grows about as the number of cells does, and for few cells more slowly. Memory holds
+# the table and one batch of each network. (Four networks, fifty measurements, nothing set.) On a slope of 1,
+# ten times the cells take ten times as long; below 1, less.
 
 # %%
 sizes = tables["scaling"].set_index("cells")
