@@ -155,7 +155,7 @@ class TableModel:
                 row, why = next(iter(wrong.items()))
                 doubts.append(
                     f"{len(wrong)} of {len(table)} rows have a value that no neuron has, such as "
-                    f"{row}: {why[0]}"
+                    f"row {row}: {why[0]}"
                 )
         far = self._standardised(table, clipped=False).abs()
         share = (far >= FAR_SD).mean()
@@ -171,8 +171,8 @@ class TableModel:
             worst = rest.iloc[rows.to_numpy().argmax()]
             doubts.append(
                 f"{rows.sum()} of {len(table)} rows lie far outside of the training rows, such as "
-                f"{rows.idxmax()}, whose {worst.idxmax()} is {worst.max():.3g} standard deviations "
-                "away. Is the unit the same?"
+                f"row {rows.idxmax()}, whose {worst.idxmax()} is {worst.max():.3g} standard "
+                "deviations away. Is the unit the same?"
             )
         return doubts
 

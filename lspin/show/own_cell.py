@@ -163,7 +163,9 @@ class OwnCard:
     @property
     def second_source(self) -> str:
         """Where the cells behind the second opinion come from; empty if there is none."""
-        return "" if isinstance(self.second, str) else f"Second opinion: {self.second.source}"
+        if isinstance(self.second, str):
+            return ""
+        return f"Second opinion: {self.second.source.removeprefix('Source: ')}"
 
     def __str__(self) -> str:
         """Write the card as text."""
