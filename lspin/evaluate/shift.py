@@ -76,7 +76,7 @@ class Shift:
         return (
             f"{cells} OUTSIDE the training table in {len(outside)} of {len(self.table)} "
             f"measurements, most of all in {', '.join(far)}. Nobody knows yet how often a model is "
-            "right about them."
+            f"right about {'it' if self.n_cells == 1 else 'them'}."
         )
 
 

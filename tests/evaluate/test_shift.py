@@ -67,7 +67,7 @@ def test_recorded_cells_of_the_same_table_give_no_alarm(source, real_data):
 def test_a_wrong_table_is_found_in_one_cell_and_in_many(twin, change, where, n_cells):
     found = shift(twin, change(twin.X.iloc[3 : 3 + n_cells]))
     assert found.is_outside and found.table.loc[where, "outside"]
-    assert "OUTSIDE" in str(found) and "guess" in str(found)
+    assert "OUTSIDE" in str(found) and "Nobody knows yet" in str(found)
 
 
 def test_the_rest_of_a_cell_with_one_wrong_unit_stays_inside(twin, one):
