@@ -88,7 +88,7 @@ class SecondOpinion(NamedTuple):
 
     Parameters
     ----------
-    called : str
+    predicted : str
         The class of highest probability.
     probability : Series, shape (n_classes,)
         Of each inhibitory class.

@@ -37,7 +37,7 @@ class Card:
     Attributes
     ----------
     specimen_id : int
-    label, called : str
+    label, predicted : str
         The class of its Cre line, and the one that the model answered.
     probability : Series, shape (n_classes,)
         Of each class.

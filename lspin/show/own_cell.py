@@ -70,7 +70,7 @@ class OwnCard:
     ----------
     name : str
         Of the file, or of the row of a table.
-    called : str
+    predicted : str
         The class that the model answered.
     probability : Series, shape (n_classes,)
         Of each class.
