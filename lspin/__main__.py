@@ -377,7 +377,7 @@ def _classify(
         _check_folder(output)
     cards: list[OwnCard] = []
     status = 0
-    for path in tqdm(files, desc="Classifying", unit="file"):
+    for path in tqdm(files, desc="Classifying", unit="file", disable=None):  # on a terminal
         try:
             cards += classify_file(path, species=species, temperature_c=temperature_c)
         except (OSError, ValueError, ImportError) as error:

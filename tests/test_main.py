@@ -81,7 +81,7 @@ def test_evaluate_records_a_study_and_shows_it(tmp_path, monkeypatch, capsys):
     command += ["--model", "logistic regression", "--model", "RBF-SVM"]
     assert main(command) == 0
     out = capsys.readouterr().out
-    assert "1 repeats of 5 donor-grouped" in out and "SYNTHETIC TWIN" in out
+    assert "1 repeat of 5 donor-grouped" in out and "SYNTHETIC TWIN" in out
     assert "RBF-SVM" in out and "random forest" not in out
     first = (tmp_path / "new" / "results.json").read_text()
     assert main(command) == 0

@@ -225,7 +225,7 @@ def test_a_depolarised_cell_is_noted():
 def test_a_cell_that_fires_by_itself_is_noted():
     voltage, current, hz = cell(steps_pa=(60.0,))
     found = measured([*voltage, *voltage], [*(0 * current), *current], hz)
-    assert any("fires without positive current (sweeps 0)" in note for note in found.notes)
+    assert any("fires without positive current (in sweep 0)" in note for note in found.notes)
 
 
 def test_the_row_becomes_model_inputs():

@@ -84,7 +84,7 @@ def test_an_inhibitory_answer_by_cre_line_comes_with_a_caution(card, new_cells, 
     assert asked.caution("Glutamatergic") == ""
     assert "labelled by Cre line" in asked.caution("Sst+")
     doubtful = asked.caution("Htr3a+|Vip-")
-    assert doubtful.startswith(asked.caution("Sst+")) and "38 %" in doubtful
+    assert doubtful.startswith(asked.caution("Sst+")) and "38%" in doubtful
     said = " ".join(str(replace(card, caution=doubtful)).split())
     assert doubtful in said and doubtful not in " ".join(str(replace(card, caution="")).split())
 
