@@ -116,9 +116,11 @@ lowest:
 	$(PYTHON) -m venv build/lowest
 	build/lowest/bin/python -m pip install --quiet --requirement .binder/requirements.txt
 	build/lowest/bin/uv pip install --python build/lowest/bin/python --resolution lowest-direct \
-		--editable ".[book,recordings,rivals]" "captum>=0.8" "pytest>=9"
-	build/lowest/bin/python -m pytest \
-		--ignore tests/test_book.py --ignore tests/test_docs.py --ignore tests/test_house.py
+		--editable ".[book,recordings,rivals]" "captum>=0.8" "pytest>=9" "pytest-xdist>=3.8" \
+		"hypothesis>=6.150" "selenium>=4.40"
+	OMP_NUM_THREADS=1 build/lowest/bin/python -m pytest --numprocesses 2 --dist loadfile \
+		$(foreach room,data evaluate explain features model show studies,tests/$(room)) \
+		tests/test_main.py tests/test_bad_input.py
 
 clean:
 	rm -rf .venv _build build *.egg-info

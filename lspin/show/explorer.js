@@ -442,20 +442,23 @@ function makeGateRows() {
 }
 
 function updateGateRows(now, said) {
-  effectHead.textContent = `${classes[said]} loses without it (percentage points)`;
-  for (const { j, box, effect, row } of boxes) {
+  const loss = (j) => {
+    const without = new Set(state.open);
+    without.delete(j);
+    return 100 * (now[said] - probabilities(state.cell, without)[said]);
+  };
+  const losses = boxes.map(({ j }) => (state.open.has(j) ? loss(j) : 0));
+  const reach = [10, 25, 50, 100].find((most) => Math.max(...losses.map(Math.abs)) <= most);
+  effectHead.textContent =
+    `${classes[said]} loses without it (percentage points; bars up to ${reach})`;
+  boxes.forEach(({ j, box, effect, row }, k) => {
     box.checked = state.open.has(j);
     row.className = box.checked ? "" : "closed";
-    if (box.checked) {
-      const without = new Set(state.open);
-      without.delete(j);
-      const lost = 100 * (now[said] - probabilities(state.cell, without)[said]);
-      effect.replaceChildren(
-        bar(0, lost, [-50, 100], { class: "lost" }), `${lost < 0 ? "" : "+"}${lost.toFixed(1)}`);
-    } else {
-      effect.replaceChildren("closed");
-    }
-  }
+    effect.replaceChildren(...(box.checked
+      ? [bar(0, losses[k], [Math.min(0, ...losses), reach], { class: "lost" }),
+        `${losses[k] < 0 ? "" : "+"}${losses[k].toFixed(1)}`]
+      : ["closed"]));
+  });
 }
 
 function drawTrace() {

@@ -119,8 +119,8 @@ def name_source(fig: Figure, source: str) -> None:
     >>> fig, ax = plt.subplots(layout="constrained")
     >>> name_source(fig, load_cells("twin").banner())
     """
-    lines = textwrap.wrap(source, int(14 * fig.get_figwidth()))
-    fig.supxlabel(plain("\n".join(lines)), fontsize=7, color="0.4")
+    lines = textwrap.wrap(source, int(13 * fig.get_figwidth()))
+    fig.supxlabel(plain("\n".join(lines)), fontsize=8, color="0.4")
 
 
 def plot_median_spikes(spikes: Spikes, quantiles: tuple[float, float] = (0.1, 0.9)) -> Figure:
