@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 N_LISTED = 12
 """Gates of a cell that can be opened and closed, at least, where they close one at a time."""
 
+MAX_FILTER_VALUES = 20
+"""Of a column of the metadata that cells are filtered by, besides the usual ones."""
+
 MIN_SPREAD = 0.25
 """Share of an axis that the middle 80 % of the cells must fill."""
 
@@ -44,6 +47,8 @@ _METADATA_NAMES = {
     "line_name": "Cre line",
     "dendrite_type": "dendrites",
     "reporter_status": "reporter",
+    "temperature_c": "temperature (°C)",
+    "label_source": "label from",
 }
 
 # The book's theme puts a light box behind HTML in the dark; the explorer follows the theme itself.
@@ -73,7 +78,10 @@ def explore(
     Parameters
     ----------
     held : HeldOut
-        Its held-out cells are shown; some hundred (``held.select``) keep the points apart.
+        Its held-out cells are shown; some hundred (``held.select``) keep the points apart. They can
+        be filtered by their metadata: also by other columns than the usual ones, such as
+        ``label_source`` where tables were put together, if these have at most
+        `MAX_FILTER_VALUES` values.
     spikes : Spikes, optional
         Spikes of the same source; where a cell has one, it is drawn.
     selected : int, optional
@@ -126,6 +134,7 @@ def explore(
 def _content(held: HeldOut, spikes: Spikes | None) -> dict[str, Any]:
     """Collect what the page shows; arrays are float32 in base64."""
     cells, classes = held.cells, held.model.classes_.tolist()
+    known = _filters(cells.metadata)
     order, gates, gated = _gates_in_order(held)
     values = held.measured(cells.X)
     axes = _axes(values, held.gates.mean(axis=0))
@@ -148,12 +157,12 @@ def _content(held: HeldOut, spikes: Spikes | None) -> dict[str, Any]:
             for name in values.columns[columns]
         ],
         "axes": [number[j] for j in axes],
-        "metadata": [_METADATA_NAMES.get(name, name) for name in METADATA_COLUMNS],
+        "metadata": [_METADATA_NAMES.get(name, name) for name in known],
         "cells": [
             {
                 "id": str(i),
                 "label": str(cells.y[i]),
-                "metadata": cells.metadata.loc[i, list(METADATA_COLUMNS)].astype(str).tolist(),
+                "metadata": known.loc[i].tolist(),
                 "order": [number[j] for j in order[row]],
                 "gates": gates[row, order[row]].round(2).tolist(),
                 "n_open": int((gates[row] > 0).sum()),
@@ -172,6 +181,14 @@ def _content(held: HeldOut, spikes: Spikes | None) -> dict[str, Any]:
         "typical_spikes": _base64(typical_spikes),
         "has_typical_spike": typical_spikes.notna().all(axis=1).tolist(),
     }
+
+
+def _filters(metadata: pd.DataFrame) -> pd.DataFrame:
+    """Return as text the columns by which cells are filtered; "" is unknown."""
+    others = metadata.columns.difference(METADATA_COLUMNS, sort=False)
+    few = [name for name in others if 1 < metadata[name].nunique() <= MAX_FILTER_VALUES]
+    columns = metadata[[*METADATA_COLUMNS, *few]]
+    return columns.astype(str).where(columns.notna(), "")
 
 
 @torch.no_grad()

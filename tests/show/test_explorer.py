@@ -6,6 +6,7 @@ Its script is tried in a browser, in `test_explorer_in_browser`.
 import base64
 import json
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -16,6 +17,7 @@ import pytest
 import lspin.show.explorer as explorer
 from lspin import LSPINClassifier, load_cells, load_spikes
 from lspin.data import own_cells
+from lspin.data.tables import METADATA_COLUMNS
 from lspin.explain import HeldOut, hold_out, train_on
 from lspin.model import close_in_turn
 from lspin.show import explore
@@ -142,6 +144,15 @@ def test_values_and_spikes_are_those_of_the_cell(held, shown):
     typical = numbers(shown["typical"], len(shown["names"]), -1)[shown["names"].index("Pvalb+")]
     of_class = held.seen.X[held.seen.y == "Pvalb+"]
     assert typical[sag] == pytest.approx(of_class["sag"].median())
+
+
+def test_cells_are_filtered_by_what_has_few_values(held):
+    known, n = held.cells.metadata, len(held.cells)
+    source = np.resize(["line", "RNA", None], n)
+    known = known.assign(label_source=source, number=range(n), same="x")
+    shown = content(explore(replace(held, cells=replace(held.cells, metadata=known))))
+    assert shown["metadata"][len(METADATA_COLUMNS) :] == ["label from"]
+    assert [cell["metadata"][-1] for cell in shown["cells"]] == [s or "" for s in source]
 
 
 def test_without_spikes_no_cell_has_one(held):
