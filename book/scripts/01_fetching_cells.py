@@ -14,7 +14,7 @@
 # Every result in this book rests on a table with one row per neuron. Many decisions were made before
 # any model saw that table: which neurons were recorded, how each one got its label, and which ones
 # were left out. In this chapter we load the table, look at one cell, and follow every rule that keeps
-# or drops a cell. Two of these decisions settle how far you can trust the results that come later:
+# or drops a cell. Two things above all settle how far you can trust the results that come later:
 # **which cells are in the {term}`cohort`**, and **which animal each cell came from**.
 #
 # ## After this chapter you can
@@ -78,8 +78,8 @@ cells.counts().to_frame("cells").T
 # ## What is a patch-clamped neuron?
 #
 # Take a glass pipette with an opening of about a thousandth of a millimetre and press it onto a
-# neuron in a living slice of brain. Gentle suction seals the membrane to the glass. A stronger pull
-# breaks the patch of membrane inside the opening, and now the pipette is connected to the inside of
+# neuron in a living slice of brain. Gentle suction seals the membrane to the glass. Stronger suction
+# ruptures the patch of membrane inside the opening, and now the pipette is connected to the inside of
 # the cell (a *whole-cell* recording). It can inject a current and record the **membrane potential**,
 # the voltage between inside and outside. Pass enough current, and the cell answers with
 # {term}`action potentials <action potential>`, also called spikes.
@@ -119,11 +119,11 @@ pd.concat([cells.y, cells.donors, cells.metadata], axis=1).head()
 # %% [markdown]
 # ## How does a cell get its label?
 #
-# From the outside, nobody can tell which kind of neuron is in front of the pipette. Genetics helps.
-# In a {term}`Cre line`, a strain of mice, the enzyme Cre recombinase is made only in cells that use a
-# certain gene, such as the gene for parvalbumin. A second genetic change, the {term}`reporter`, makes
-# a cell glow red once Cre has acted in it {cite}`madisen2010`. The experimenter patches a red cell,
-# and the Cre line tells which gene the cell uses, or used at some time in its life.
+# From the outside, it is hard to tell which kind of neuron is in front of the pipette. Genetics helps.
+# In a {term}`Cre line`, a strain of mice, the enzyme Cre recombinase is made only in cells that use
+# (*express*) a certain gene, such as the gene for parvalbumin. A second genetic change, the
+# {term}`reporter`, makes a cell glow red once Cre has acted in it {cite}`madisen2010`. The experimenter
+# patches a red cell, and the Cre line tells which gene the cell uses, or used at some time in its life.
 #
 # {cite:t}`ophir2023` sort the Cre lines into five classes:
 
@@ -212,7 +212,7 @@ counts.T
 # decide on which cells a model of the *electrical* recording is tested. It also drops inhibitory
 # cells that are {term}`sparsely spiny`, which is a usual form of inhibitory cell. If cells with a
 # doubtful label are also the ones that models get wrong, leaving them out makes every model look
-# better. Exercise 2 measures whether it does, and by how much.
+# better. Exercise 2 measures whether this happens, and by how much.
 #
 # ## How good are the labels?
 #
@@ -250,7 +250,7 @@ by_line.nlargest(5, "contradict").style.format({"contradict": "{:.0%}"})
 
 # %% [markdown]
 # They are not spread evenly at all. And where the dendrites are right and the label is wrong, even a
-# perfect model of the electrical recording would be marked as mistaken. Keep this ceiling in mind
+# perfect model of the electrical recording would be counted as mistaken. Keep this ceiling in mind
 # whenever you read an {term}`accuracy`, the share of cells that a model classifies correctly.
 #
 # ## Which animal did it come from?
@@ -369,7 +369,7 @@ medians.round(2)
 #
 # ```{dropdown} Answer
 # At the small grey line below the figure, or the source line at the top of the chapter. Both name
-# either the Allen Cell Types Database or the synthetic twin. Dots of the twin are no neurons.
+# either the Allen Cell Types Database or the synthetic twin. Dots of the twin are not neurons.
 # ```
 #
 # **2.** A red cell is patched in a mouse of the line Gad2-IRES-Cre. Which class does it get here, and
@@ -399,9 +399,9 @@ medians.round(2)
 # same mouse. What might it have learned that it should not use?
 #
 # ```{dropdown} Answer
-# Whatever marks this mouse: its age, the slice, the day of the recording. All cells of the mouse have
-# the same label, so recognising the mouse is enough for the right answer, and the test score rises
-# without any knowledge of cell types.
+# Whatever is peculiar to this mouse: its age, the slice, the day of the recording. All cells of the
+# mouse have the same label, so recognising the mouse is enough for the right answer, and the test score
+# rises without any knowledge of cell types.
 # ```
 #
 # ## Exercises

@@ -14,8 +14,8 @@
 # A table of {term}`features <feature>` hides the recordings it came from. In this chapter we go back to
 # the trace of an {term}`action potential`, measure it by hand, and find the same numbers in a published
 # table. Then we go through the catalogue of features. Some of them make no sense as they are, because
-# they are times that count from the start of a recording; and some of their missing values mean
-# something. From all this we build the **model inputs** that every later chapter uses.
+# they are times that count from the start of a recording; and some missing values mean something. From all
+# this we build the **model inputs** that every later chapter uses.
 #
 # ## After this chapter you can
 #
@@ -228,7 +228,8 @@ compared.round(3)
 # Peak and width by hand are those of the package. (A published width, where there is one, counts whole
 # samples.) The slopes by hand are steeper: the difference of two neighbouring samples picks up the
 # noise of both, and the *maximum* of a noisy curve tends to be too high. So filtering is part of the
-# definition of a slope, and two tables can be compared only if both tell how they filtered.
+# definition of a slope, and slopes from two tables can be compared only if both say how the traces were
+# filtered.
 #
 # Now for all cells at once. We compare the two columns by their *rank correlation*: 1 means that both
 # put the cells in the same order, 0 that the orders have nothing to do with each other.
@@ -287,10 +288,10 @@ print(f"{no_spike.sum()} of {len(measured)} traces never get above -10 mV")
 assert no_spike.mean() < 0.01
 
 # %% [markdown]
-# Where the potential never gets above -10 mV there is no action potential: the pulse failed to evoke
-# one, or the trace was cut out at the wrong moment. A program that expects a spike will measure it all
-# the same, and report numbers. A few such traces do no harm to a median, which is why this chapter uses
-# medians wherever it can. Still: look at your data.
+# Where the potential never gets above -10 mV there is no proper action potential: the pulse failed to
+# evoke one, or the trace was cut out at the wrong moment. A program that expects a spike will measure it
+# all the same, and report numbers. A few such traces do no harm to a median, which is why this chapter
+# uses medians wherever it can. Still: look at your data.
 #
 # So there is nothing mysterious about the numbers in the table. And they separate the classes (width in
 # ms, slopes in V/s):
@@ -460,7 +461,7 @@ print(*inputs.named_steps, sep=" -> ")
 #   odd recording cannot dominate.
 #
 # Scaling matters twice for this book. Most models need it. And the model that later chapters build,
-# LSPIN, switches a feature off by replacing its input with 0; that is harmless only if 0 is an
+# {term}`LSPIN`, switches a feature off by replacing its input with 0; that is harmless only if 0 is an
 # unremarkable value, the mean of all cells.
 #
 # To see what the logarithm does, we print the *skewness* of the time constant: 0 for a symmetric
@@ -479,10 +480,10 @@ prepared.iloc[:3, :6].round(2)
 # %% [markdown]
 # ## Does it pay?
 #
-# Here is an honest test: five folds, all cells of a donor in the same one, the whole pipeline fitted on
-# training cells only, and all of it three times with differently cut folds. We take one linear model
-# ({term}`logistic regression`) and one that is not linear (an {term}`RBF-SVM`), each with the features
-# as released and with the model inputs.
+# Here is an honest test: five {term}`folds <fold>`, all cells of a {term}`donor` in the same one, the
+# whole pipeline fitted on training cells only, and all of it three times with differently cut folds. We
+# take one linear model ({term}`logistic regression`) and one that is not linear (an {term}`RBF-SVM`), each
+# with the features as released and with the model inputs.
 #
 # We score with two numbers: {term}`accuracy`, the share of cells classified correctly, and
 # {term}`macro F1`. For each class, *F1* combines how many of its cells were found with how many of the
@@ -625,8 +626,8 @@ in_ms.assign(stimulus=in_ms["stimulus"].str.partition(":")[0])
 # *On the twin: it runs, but the answer says nothing about real cells.*
 #
 # ```{dropdown} Solution
-# The level is higher, so this width is smaller. Both separate the class almost equally well. For a
-# model they are the same feature, but never mix them in one table.
+# The level is higher, so this width is smaller. Both separate the class almost equally well. For a model
+# they are nearly the same feature, but never mix them in one table.
 # ```
 
 # %% tags=["hide-cell"]
@@ -651,7 +652,8 @@ assert above[known].median() < measured["width_ms"].median()
 # ```{dropdown} Solution
 # The width hardly changes, since it is interpolated between samples. The upstroke changes more: a filter at
 # 10 kHz does not work as well so close to 12.5 kHz, the highest frequency that a rate of 25 kHz can
-# represent. In a table mixed from recordings at different rates, the slopes would carry the rate.
+# represent (the *Nyquist frequency*). In a table mixed from recordings at different rates, the slopes
+# would carry the rate.
 # ```
 
 # %% tags=["hide-cell"]

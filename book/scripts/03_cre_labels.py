@@ -14,10 +14,10 @@
 # So far, the class of a cell was that of its Cre line, with the warning that such a label may be wrong.
 # How often is it wrong? And what does a model learn from doubtful labels: the cells, or the mistakes?
 # For some neurons more is known. In {term}`Patch-seq`, the contents of the cell are drawn into the
-# pipette after the recording and its RNA is read. Which genes the cell uses tells what type it is,
-# whatever the Cre line says {cite}`gouwens2020`. Thousands of neurons of mouse visual cortex were
-# recorded in this way, with the stimuli and features of our table. So each of them has *two labels*,
-# and we can compare one with the other.
+# pipette after the recording and its RNA is read. Which genes the cell expresses tells what type it is,
+# whatever the Cre line says {cite}`gouwens2020`. Thousands of neurons of mouse visual cortex were recorded
+# in this way, with the stimuli and features of our table. So each of them has *two labels*, and we can
+# compare one with the other.
 #
 # ## After this chapter you can
 #
@@ -74,8 +74,9 @@ print(by_cre.banner())
 # differs. All of the cells are inhibitory, and all of them glowed, so their Cre line had done its work.
 #
 # RNA distinguishes dozens of types ({term}`transcriptomic types <transcriptomic type>`). We group them
-# into *subclasses*, and these into the four inhibitory classes that the Cre lines stand for: Pvalb, Sst
-# and Vip by their names, and Lamp5 and Sncg together as what {cite:t}`ophir2023` call Htr3a+|Vip-.
+# into {term}`subclasses <subclass>`, and these into the four inhibitory classes that the Cre lines stand
+# for: Pvalb, Sst and Vip by their names, and Lamp5 and Sncg together as what {cite:t}`ophir2023` call
+# Htr3a+|Vip-.
 #
 # RNA is not beyond doubt, either. A type is assigned by comparing the cell with many others, and the
 # publishers give for each cell how sure the assignment was. But RNA is by far the better evidence, and
@@ -169,7 +170,8 @@ print(
 # ## Trained on one label, judged by the other
 #
 # Now we train the same model twice, on the same cells: once with the label of the Cre line, once with
-# that of the RNA. Then both classify cells of donors they have never met, and we mark each answer twice.
+# that of the RNA. Then both classify cells of donors that they have not seen, and we judge each answer
+# twice.
 #
 # Any classifier will do. We take a {term}`support vector machine`, which compares a new cell with the
 # training cells that resemble it. It trains on four fifths of the donors and is tested on the rest.
@@ -186,8 +188,8 @@ print(f"{len(train)} cells to train on, {len(test)} to test on")
 # %% [markdown]
 # ```{admonition} Predict before you run
 # :class: tip
-# Nearly a fifth of the Cre labels are wrong. A model learns from them and is then marked by the RNA.
-# Will it be right more often than its own labels were, about as often, or less often?
+# Nearly a fifth of the Cre labels are wrong. A model learns from them and is then judged by the RNA. Will
+# it be right more often than its own labels were, about as often, or less often?
 # ```
 
 # %%
@@ -207,14 +209,15 @@ pd.DataFrame(rows).T.rename_axis("learned from").round(3)
 
 # %% [markdown]
 # Read the first row. This model learned from Cre lines and has never seen any RNA. If you run the
-# chapter on recorded cells, it is right *more* often when the RNA marks its answers than when the Cre
+# chapter on recorded cells, it is right *more* often when the RNA judges its answers than when the Cre
 # lines do.
 #
-# That is no peculiarity of one model or one fold. Here are five models over all five folds (what was
-# learned → what it is marked by). You need not know them to follow. *RBF-SVM* is the support vector
-# machine that you just met; logistic regression and the random forest are standard classifiers, too.
-# *LSPIN* is the model that the next part of this book builds. *LSPIN, 5 gates* is the same model when it
-# may look at only five measurements of each cell, which it chooses cell by cell.
+# That is no peculiarity of one model or one fold. Here are five models over all five {term}`folds <fold>`
+# (which label they learned from → which label judges them). You need not know them to follow.
+# {term}`RBF-SVM` is the support vector machine that you just met; {term}`logistic regression` and the
+# random forest are standard classifiers, too. {term}`LSPIN` is the model that the next part of this book
+# builds. *LSPIN, 5 gates* is the same model when it may look at only five measurements of each cell, which
+# it chooses cell by cell.
 
 # %%
 from lspin.evaluate import intervals
@@ -232,7 +235,7 @@ pd.DataFrame(columns).loc[about["models"]]
 # %%
 wide = scores.pivot_table("accuracy", "model", "table")
 better = wide["Cre line → RNA"] - wide["Cre line → Cre line"]
-print("Learned from Cre lines, and then marked by RNA instead of Cre lines:")
+print("Learned from Cre lines, and then judged by RNA instead of Cre lines:")
 print(f"higher in all {len(better)} models: {(better > 0).all()},", end=" ")
 print(f"by {better.min():.3f} to {better.max():.3f}")
 lspin = wide.loc["LSPIN"]
@@ -249,9 +252,9 @@ assert (better > 0).all()
 # learn every cell by heart goes with the majority.
 #
 # It also follows that *scores against Cre lines are too low*, those of later chapters included. How much
-# too low depends on the lines in the table; here it is the difference that you see above. And no better
-# training labels would raise them: as the last line shows, they stay about where they are, even for a model
-# that learned from the RNA.
+# too low depends on the lines in the table; here it is the difference that you see above. Better training
+# labels would not raise them: as the last line shows, they stay about where they are even for a model that
+# learned from the RNA.
 #
 # Which model is ahead? We compare two at a time on the same folds, by their {term}`macro F1`.
 
@@ -336,8 +339,8 @@ plt.show()
 #
 # Most classifiers give a probability with each answer. If a model says 80 %, it should be right in 80 %
 # of such cases; then it is *calibrated* ({term}`calibration`). A model that was trained on labels of
-# which nearly a fifth are wrong has learned that nobody can be sure. Marked by the same kind of label, it
-# is right about that. Marked by the truth, it is far too modest:
+# which nearly a fifth are wrong has learned that nobody can be sure. Judged by the same kind of label, it
+# is right about that. Judged by better labels, it is far too modest (*underconfident*):
 
 # %% mystnb={"image": {"alt": "Three panels of accuracy against stated probability for LSPIN, LSPIN with five gates and a support vector machine. Learned from and judged by Cre lines, and learned from and judged by RNA, the points lie near the diagonal; learned from Cre lines and judged by RNA, they lie far above it."}}
 reliability = tables["reliability"].query("cells >= 20")
@@ -415,8 +418,9 @@ everyone[["rna", "cre"]].round(2)
 # ## Can a model find the mislabelled cells?
 #
 # If so, you could clean a table that has no second label. The simplest way is to train a model and to
-# look for held-out cells whose *own label* it finds improbable. We have the support vector machine that
-# learned from Cre lines; the RNA tells us which labels really are wrong ({term}`label noise`).
+# look for *held-out* cells, that is, cells of donors that it was not trained on, whose *own label* it
+# finds improbable. We have the support vector machine that learned from Cre lines; the RNA tells us which
+# labels really are wrong ({term}`label noise`).
 #
 # ```{admonition} Predict before you run
 # :class: tip
@@ -534,7 +538,7 @@ print("with the same label and another seed.")
 #
 # ```{dropdown} Answer
 # It can. A wrong label is outvoted by the correct labels of similar cells, as long as the model is not so
-# flexible that it learns every cell by heart. You only see it if you mark the answers with better labels.
+# flexible that it learns every cell by heart. You only see it if you judge the answers by better labels.
 # ```
 #
 # **3.** In table A, 30 % of the labels were replaced at random. In table B, one half of all Pvalb cells

@@ -11,12 +11,12 @@
 #
 # ## Overview
 #
-# Ask an electrophysiologist what kind of cell this is, and you will not see fifty numbers being read
-# out. For one cell the narrow {term}`spike` settles it, for another the {term}`sag`. {term}`LSPIN`
-# {cite}`yang2022lspin,ophir2023` is a neural network that works in the same way: for each cell it
-# opens a few *gates*, one per measurement, and decides from what comes through. In this chapter you
-# build its three parts by hand (the gate, the penalty, one training step) and check each of them
-# against the package.
+# Ask an electrophysiologist what kind of cell this is, and you will not hear fifty numbers read out. For
+# one cell the narrow {term}`spike` settles it, for another the {term}`sag`. {term}`LSPIN`
+# {cite}`yang2022lspin,ophir2023` is a neural network that works in the same way: for each cell it opens a
+# few *gates*, one per measurement, and decides from what comes through. In this chapter you build its
+# three parts by hand (the gate, the penalty, one training step) and check each of them against the
+# package.
 #
 # ## After this chapter you can
 #
@@ -139,10 +139,10 @@ plt.show()
 #
 # ## The penalty for open gates
 #
-# If nothing spoke against it, the network would open every gate, because more measurements can only
-# help to fit the training cells. So every open gate has to cost something. Simply counting the open
-# gates would not work, since a count has no useful gradient either. But the *probability* that a gate
-# is open has one, and for our blurred switch there is a closed formula:
+# If open gates cost nothing, the network would open every one of them, because more measurements can only
+# help to fit the training cells. So every open gate has to cost something. Simply counting the open gates
+# would not work, since a count has no useful gradient either. But the *probability* that a gate is open
+# has one, and for our blurred switch it has a closed form:
 #
 # $$ P(z > 0) = \Phi\!\left(\frac{\mu + \frac12}{\sigma}\right), $$
 #
@@ -248,8 +248,8 @@ pd.DataFrame(columns, cells.y[one_each]).round(3)
 # ## One step
 #
 # A training step moves every weight of both networks a little against the gradient of this objective.
-# Plain gradient descent does that in one line. The package uses Adam, a variant that scales the step of
-# each weight by how large its gradients have been.
+# Plain gradient descent does that in one line. The package uses Adam, a variant that adapts the step of
+# each weight to how large its gradients have been.
 
 # %%
 before = by_hand.mean()
@@ -270,7 +270,7 @@ print(f"objective before the step: {before:.3f}, after: {after:.3f}")
 # - The penalty is the expected share of open gates, in closed form, times $\lambda$.
 # - The gating network reads all measurements of a cell; the predictor sees only what the gates let
 #   through.
-# - A gate learns because each training step lowers the cross-entropy and the penalty together.
+# - Gates learn because training lowers the sum of the cross-entropy and the penalty.
 #
 # ## Self-check
 #
@@ -343,9 +343,9 @@ print("closed at inference, open half of the time in training")
 #
 # ```{dropdown} Solution
 # Without a penalty the cross-entropy falls to almost nothing and most gates stay open, because nothing
-# speaks against them. A small penalty closes those that are not needed, at hardly any loss. A large one
-# closes them all. The network then sees the same of every cell, and the best it can do is to give each
-# of the five classes one fifth, which costs $\ln 5 = 1.61$. A network can learn five cells by heart, so
+# speaks against them. A small penalty closes those that are not needed, at hardly any cost. A large one
+# closes them all. The network then sees the same of every cell, and the best it can do is to give each of
+# the five classes one fifth, which costs $\ln 5 = 1.61$. A network can learn five cells by heart, so
 # nothing follows for new ones; the next chapter trains on many cells and judges by others.
 # ```
 

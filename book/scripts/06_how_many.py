@@ -66,10 +66,9 @@ print(cells.banner())
 
 # %% [markdown]
 # As in {doc}`05_training`, one of five {term}`donor-grouped` {term}`folds <fold>` is the test set: cells
-# of mice that no model here is trained on. `train_lspin` trains on the rows that it is given. With nothing
-# set, the model is the mean of twelve networks that see all measurements. With `max_open=5` these twelve
-# teach predictors that can cope with few measurements, and the gates of each cell close until five are
-# left.
+# of mice that no model here is trained on. `train_lspin` trains on the rows that it is given. With its default
+# settings, the model is the mean of twelve networks that see all measurements. With `max_open=5` these twelve
+# teach predictors that can cope with few measurements, and the gates of each cell close until five are left.
 
 # %%
 from sklearn.pipeline import make_pipeline
@@ -176,9 +175,9 @@ print(f"with {n_open:.0f} of {n_inputs} gates open in the median cell.")
 # It takes about four times as long as a single `fit` with a number: three folds, and then the fit itself.
 #
 # Two cautions. Three folds give only a rough standard error, so with another {term}`seed` the rule may take
-# a neighbouring number. And "no loss that we could detect" is not "no loss": where folds differ much, the
-# rule lets a point or two go. If you already know how many measurements you can take in at a glance, say
-# five, ask for that many and look at what it costs.
+# a neighbouring number. And "no loss that we could detect" is not "no loss": where folds differ much, the rule
+# may give away a percentage point or two. If you already know how many measurements you can take in at a
+# glance, say five, ask for that many and look at what it costs.
 #
 # We do both. We train a model with five gates, which we would have asked for anyway, and one with the number
 # that the rule gives, both on all training cells; and beside them the twelve networks without a limit.
@@ -225,13 +224,13 @@ pd.DataFrame(rows).T.round(3)
 # These models were trained on more cells than those of the path, which helps. But the path gives the mean of
 # three folds, and this is another, single one with a few hundred cells. It can be easier or harder than the
 # others by chance, and that can outweigh the help in either direction. Macro F1 swings most, because it
-# counts the classes alike, and of the rarest there are only some dozens of cells here: a few of them are
-# worth a point. On recorded cells this fold is a hard one for every model here.
+# counts the classes alike, and of the rarest there are only some dozens of cells here: a few of them can move
+# the score by a percentage point. On recorded cells this fold is a hard one for every model here.
 #
 # For the same reason, mind the differences between the rows. The models are right and wrong about mostly the
 # same cells, since the twelve networks are the teachers of the others (exercise 2 counts the cells on which
-# they differ). So their scores lie close together, and that two of them agree to the last digit, as they
-# may, is chance. It does not prove that a few gates cost nothing: this fold alone could not show a small cost.
+# they differ). So their scores lie close together, and if two of them agree to the last digit, that is chance.
+# It does not prove that a few gates cost nothing: this fold alone could not show a small cost.
 #
 # Which classes are taken for which? A confusion matrix of the model without a limit shows it:
 
@@ -262,8 +261,8 @@ plt.show()
 # {term}`logits` are divided ({doc}`05_training`). We see what it does by undoing it.
 #
 # In the *reliability diagram* below, cells are grouped by the probability of their predicted class, and each
-# dot shows what share of a group was predicted correctly. On the diagonal, the two agree. The *calibration
-# error* {cite}`guo2017` is the distance from the diagonal, averaged over cells.
+# dot shows what share of a group was predicted correctly. On the diagonal, the two agree. The
+# {term}`calibration error` {cite}`guo2017` is the distance from the diagonal, averaged over cells.
 #
 # ```{admonition} Predict before you run
 # :class: tip
@@ -296,13 +295,14 @@ plt.show()
 # Dots above the diagonal are cells about which the model is less sure than it could be; dots below it,
 # cells about which it is too sure.
 #
-# And the prediction? A temperature below 1 would mean that the raw answers were not sure enough, one above 1
+# And your prediction? A temperature below 1 would mean that the raw answers were not sure enough, one above 1
 # that they were too sure. If it is close to 1, as on recorded cells, neither is the case: there is next to
-# nothing to undo, and the two curves lie on each other. Training on mixtures does make a network less
-# sure. But learning cells by heart makes it too sure; and each network was kept at the step at which
-# the {term}`cross-entropy` of donors set aside was lowest, which punishes both. That leaves little for the
-# temperature to mend. It matters where nothing else keeps a network in check: networks that are trained until
-# they know their cells by heart are usually far too sure {cite}`guo2017`.
+# nothing to undo, and the two curves lie on top of each other. Training on mixtures does make a network less
+# sure. But learning cells by heart makes it too sure; and each network was kept at the step at which the
+# {term}`cross-entropy` of donors set aside was lowest, and cross-entropy punishes too much doubt as well as
+# too little. That leaves little for the temperature to mend. It matters where nothing else keeps a network in
+# check: networks that are trained until they know their cells by heart are usually far too sure
+# {cite}`guo2017`.
 #
 # What the temperature cannot mend is a harder fold. It was found on other donors, and if the test cells
 # happen to be harder than theirs, dots lie below the diagonal all the same.
@@ -348,7 +348,8 @@ def interval(n_right, n):
 print("accuracy", interval((predicted == truth).sum(), len(truth)))
 
 # %% [markdown]
-# That is wide. It says how well one fold knows the score of *this* model.
+# That is wide, and it says only how precisely one fold measures the score of *this* model. (Cells of one donor
+# are not quite independent; with this in mind, the interval would be, if anything, wider.)
 #
 # Comparing two models on the same cells is another matter. They find the same cells hard, so their
 # difference is known better than either score, and has to be looked at in pairs. {doc}`07_baselines` does
@@ -356,7 +357,7 @@ print("accuracy", interval((predicted == truth).sum(), len(truth)))
 #
 # ## Take-away
 #
-# - How many gates? Look at a path and choose, or let `max_open="auto"` take as few as cost nothing that
+# - How many gates? Look at a path and choose, or let `max_open="auto"` take the fewest that cost nothing that
 #   could be detected. Whether open gates are *good* explanations is a further question.
 # - Whatever is chosen (how many gates, the step to keep, the temperature) is chosen on donors that are not
 #   in the test.
@@ -439,8 +440,8 @@ for n_errors in (1, 2):
 # ```{dropdown} Solution
 # Cells on which both are right, or both wrong in the same way, say nothing about which is better; those on
 # which they differ do. They are few, and each model is right about some of them. If there were no
-# difference, which of the two is right would be a coin toss, and `binomtest` says how surprising the count
-# is. A p-value far above 0.05 is no evidence for either.
+# difference, which of the two is right would be a coin toss, and `binomtest` says how surprising the count is
+# (this is the exact *McNemar test*). A p-value far above 0.05 is no evidence that either is better.
 # ```
 
 # %% tags=["hide-cell"]

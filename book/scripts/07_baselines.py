@@ -90,9 +90,9 @@ pd.DataFrame(
 # pipeline of {doc}`02_features` in front of every model and fits both on training cells only.
 #
 # Here it is with three folds, for LSPIN without a limit and with five open {term}`gates <gate>` a cell, and
-# for four rivals with fixed settings. (*RBF-SVM* is the support vector machine of the title, with the usual
-# smooth kernel; *MLP* is a plain neural network.) Models are ranked by {term}`macro F1`, which counts every class the
-# same.
+# for four rivals with fixed settings. ({term}`RBF-SVM` is the support vector machine of the title, with the
+# usual smooth kernel; *MLP*, a multilayer perceptron, is a plain neural network.) Models are ranked by
+# {term}`macro F1`, which counts every class the same.
 #
 # ```{admonition} Predict before you run
 # :class: tip
@@ -250,10 +250,11 @@ with pd.option_context("display.max_colwidth", None):
     display(describe(contenders()))
 
 # %% [markdown]
-# Three of the models are close relatives of {term}`LSPIN`. In the {term}`gating network`, a network opens the
-# gates, as LSPIN did when it was published {cite}`yang2022lspin`. {term}`LLSPIN`, from the same paper, puts a
-# linear predictor behind such gates. {term}`STG` {cite}`yamada2020` has the same gates for all cells. All
-# three learn from the same {term}`ensemble` of networks as LSPIN with few gates does.
+# Three of the models are close relatives of {term}`LSPIN`. In the one named *gating network*, a
+# {term}`gating network` opens the gates, as in LSPIN when it was published {cite}`yang2022lspin`.
+# {term}`LLSPIN`, from the same paper, puts a linear predictor behind such gates. {term}`STG`
+# {cite}`yamada2020` has the same gates for all cells. All three learn from the same {term}`ensemble` of
+# networks as LSPIN with few gates does.
 #
 # Two are recent neural networks for tables. *TabM*
 # ([Gorishniy and others 2025](https://arxiv.org/abs/2410.24210)) is an ensemble of 32 networks in one that
@@ -270,8 +271,8 @@ with pd.option_context("display.max_colwidth", None):
 # real cells and records it, with the checksums of the tables used. So the scores that follow are those of real
 # recordings, whatever source you run this chapter on.
 #
-# *LSPIN* is the model with nothing set: the mean of twelve networks that see everything. For *LSPIN, 5 gates*
-# the gates of each cell are {term}`closed <closing>` one at a time until five are left, and so on
+# *LSPIN* is the model with its default settings: the mean of twelve networks that see everything. For *LSPIN,
+# 5 gates* the gates of each cell are {term}`closed <closing>` one at a time until five are left, and so on
 # ({doc}`05_training`).
 
 # %%
@@ -387,10 +388,10 @@ assert lost[few] < 0.01 < lost[network]
 # %% [markdown]
 # Before you conclude that five measurements are enough, keep two things in mind.
 #
-# - **The gates are closed by networks that saw the whole cell** and had answered. So five measurements suffice
-#   to *express* what all of them say. If you measured only five, you could not have known that it would be
-#   these ({doc}`05_training`), and which five they are can hint at the class by itself ({doc}`11_useful`).
-#   Gating networks read everything, too.
+# - **The gates are closed by networks that saw the whole cell** and had already given their answer. So five
+#   measurements suffice to *express* the answer that all of them give. If you measured only five, you could
+#   not have known that it would be these ({doc}`05_training`), and which five they are can hint at the class
+#   by itself ({doc}`11_useful`). Gating networks read everything, too.
 # - **Picking the best dot afterwards** would be choosing on the test cells. `max_open="auto"` chooses inside
 #   the training cells.
 #
@@ -454,8 +455,8 @@ mlp[["setting", "macro_f1"]].round(3)
 
 # %% [markdown]
 # The setting that was best on the inner folds can fail when it is trained once more: in one of the five folds
-# this network hardly learned. A single network may do that, and nobody would notice who trains it once. The
-# result stays as it came out; a mean of several networks, as LSPIN takes, protects against it.
+# this network hardly learned. A single network may do that, and if you train it only once, you will not
+# notice. We report the result as it came out; a mean of several networks, as LSPIN takes, protects against it.
 
 # %% mystnb={"image": {"alt": "The same figure for the released features: recorded macro F1 against the number of measurements that the answer about the median cell used, with the rivals at the right edge."}}
 from lspin.features import ENGINEERED_FEATURES
@@ -498,8 +499,8 @@ pd.concat({"size": sizes, **by_metric}, axis=1)
 # ## Does the shape of the spike help?
 #
 # Some cells have a recorded {term}`action potential` ({doc}`02_features`). We describe its waveform by ten
-# principal components (the directions in which waveforms vary most), found on training cells, and add them to the features. Cells and folds are the same
-# with and without them, so the difference is paired.
+# principal components (the directions in which waveforms vary most), found on training cells, and add them to
+# the features. Cells and folds are the same with and without them, so the difference is paired.
 
 # %%
 waveform, about_waveform = read("waveform")

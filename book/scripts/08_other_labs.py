@@ -12,12 +12,12 @@
 # ## Overview
 #
 # You train a model to use it on *your* cells, and yours were not recorded by the Allen Institute. So far, the
-# test cells came from other animals, but from the same rigs, the same protocol and the same people. Here the
-# model leaves home: for a later experiment of the same institute, for another laboratory that records near
-# body temperature, for the same laboratory at room temperature, and for human cortex. In all of these tables
-# the cells' own RNA says what they are ({doc}`03_cre_labels`). You will see how to notice *beforehand* that a
-# table lies outside what a model knows, how far the scores fall and why, and what helps if nobody has labels
-# from the new laboratory.
+# test cells came from other animals, but from the same rigs, the same protocol and the same people. Here we
+# take the model elsewhere: to a later experiment of the same institute, to another laboratory that records
+# near body temperature, to recordings of that laboratory at room temperature, and to human cortex. In all of
+# these tables the cells' own RNA says what they are ({doc}`03_cre_labels`). You will see how to notice
+# *beforehand* that a table lies outside what a model knows, how far the scores fall and why, and what helps
+# if nobody has labels from the new laboratory.
 #
 # ## After this chapter you can
 #
@@ -111,12 +111,13 @@ print(about["protocol"])
 # %% [markdown]
 # ## Would you have been warned?
 #
-# A model answers any question, and confidently. So look at the measurements before you look at the answers.
-# `lspin.evaluate.shift` compares the averages of the new table with those of the training cells. To find out
-# how large a difference may be by chance, it draws groups of training animals, as large as the new table, and
-# compares each group with the rest. A measurement that is farther away than that is *outside*; this is the
-# {term}`shift` of the table. It needs no labels and no model. To the shared measurements it adds one number
-# of its own, the share of values that are missing, so it counts one more than the list above has.
+# A model gives an answer for any cell, and often a confident one. So look at the measurements before you look
+# at the answers. `lspin.evaluate.shift` compares the averages of the new table with those of the training
+# cells. To find out how large a difference may be by chance, it draws groups of training animals, as large as
+# the new table, and compares each group with the rest. A measurement that is farther away than that is
+# *outside*; this is the {term}`shift` of the table. It needs no labels and no model. To the shared
+# measurements it adds one number of its own, the share of values that are missing, so it counts one more than
+# the list above has.
 #
 # ```{admonition} Predict before you run
 # :class: tip
@@ -215,9 +216,9 @@ in_words(
 
 # %% [markdown]
 # Most cells of the later experiment of the same institute (V1) are recognised. So are those of the other
-# laboratory, *as long as they are as warm*. At 25 °C, cells of that same laboratory are recognised far less
-# often. With human cells the model does about as well as guessing, which is right in one of four cases,
-# because there are four inhibitory classes.
+# laboratory, *as long as they were recorded as warm*. At 25 °C, cells of that same laboratory are recognised
+# far less often. With human cells the model does about as well as guessing, which is right in one of four
+# cases, because there are four inhibitory classes.
 #
 # ## One reason after the other
 #
@@ -275,9 +276,10 @@ for reason, (before, after) in pairs.items():
 # mice; see the intervals.
 #
 # But the order is clear. Dropping thirty measurements costs little, the other laboratory nothing that we can
-# see, and **temperature costs most**. In the cold, channels open and close slowly: spikes are broader and
-# higher, and the {term}`input resistance` rises. The half-width changes most consistently, and the last two
-# rows show what that does to a model that uses it as it is: more is lost from 34 to 25 °C than without it.
+# see, and **temperature costs most**. In the cold, channels open and close more slowly: spikes are broader
+# and higher, and the {term}`input resistance` rises. The half-width changes most consistently, and the last
+# two rows show what that does to a model that uses it as it is: more is lost from 34 to 25 °C than without
+# it.
 #
 # How far is each class from the *same* class at the Allen Institute? This needs labels, so it serves
 # understanding only.
@@ -316,9 +318,9 @@ plt.show()
 # The model stays as it is; we change its inputs or its answers. Here are five ideas, simplest first, each
 # with what it assumes:
 #
-# 1. **{term}`Standardise <standardise>` within the table.** Give each measurement the mean and standard deviation that it
-#    has among the training cells. This undoes a constant and a factor. It assumes that both tables hold the
-#    same *mixture* of classes.
+# 1. **{term}`Standardise <standardise>` within the table.** Give each measurement the mean and standard
+#    deviation that it has among the training cells. This undoes a constant and a factor. It assumes that both
+#    tables hold the same *mixture* of classes.
 # 2. **Match all quantiles**, not only mean and standard deviation. The assumption is the same.
 # 3. **Correct the shares of the classes.** Count the answers, conclude how frequent each class is, correct
 #    the answers accordingly, count again {cite}`saerens2002`. This assumes that a cell of a given class
@@ -468,7 +470,7 @@ print(
 )
 
 # %% [markdown]
-# That is the honest end, and a sobering one. Look at the ranking: on V1 the leading ways are within a
+# That is the honest result, and a sobering one. Look at the ranking: on V1 the leading ways are within a
 # percentage point of each other, and leaving the inputs alone is among them. V1 hardly differs from the
 # training cells, so there is nothing to mend and almost nothing to tell the ways apart by. A choice made
 # there says little about a table where temperature has changed everything.
@@ -517,8 +519,8 @@ pd.DataFrame(
 )
 
 # %% [markdown]
-# Does it help to know the true shares of the classes? That takes labels, and it is no upper limit: even so, a
-# table may do worse than with its inputs left alone.
+# Does it help to know the true shares of the classes? That takes labels, and it is no upper limit: even then,
+# the score may be lower than with the inputs left alone.
 
 # %%
 with_labels = carried[carried["way"].str.contains("uses labels")]
@@ -602,11 +604,11 @@ pd.DataFrame(columns).round(2)
 
 # %% [markdown]
 # Partly. Where both models use a measurement, the last column shows how often it points towards the class in
-# the same *direction*. Physiology would have us expect that it does, and this is what may be carried from one
-# laboratory to the other.
+# the same *direction*. Physiology would have us expect that it does, and it is these directions that may
+# carry over from one laboratory to another.
 #
 # *Which* of several measurements a model relies on, and how much, differs. But it differs between two
-# trainings in one laboratory as well ({doc}`10_faithful`), so this is no finding about cortex.
+# trainings in one laboratory as well ({doc}`10_faithful`), so such a difference is no finding about cortex.
 #
 # ## Human cells, and excitatory or inhibitory
 #
@@ -638,9 +640,9 @@ for task, rows in scores.groupby("task", sort=False):
 # %% [markdown]
 # The first task, excitatory or inhibitory, is easy for a model that was trained on human cells. Beware of
 # accuracy here: four of five of these cells are spiny, so answering *spiny* for every cell is right in four
-# of five cases. Compare a model of mouse cells alone with that, and look at macro F1.
+# of five cases. Compare a model trained on mouse cells alone with that, and look at macro F1.
 #
-# With these measurements, and this way of joining the species, we see no help from mouse cells that could be
+# With these measurements, and this way of joining the species, we see no gain from mouse cells that could be
 # told from chance; where a difference can be told, the mouse cells do harm. A few hundred labelled human
 # cells teach more about human cells than mouse cells can add. If you want to show a gain, show it by folds of
 # human donors, against a model that had the human cells alone.
@@ -654,7 +656,7 @@ for task, rows in scores.groupby("task", sort=False):
 #   differs. Nothing works everywhere; each way assumes something.
 # - If you choose a way of adapting by the labels of the new laboratory, you have trained on them. If you
 #   choose it elsewhere, that place must differ as yours does, or the choice says little.
-# - A few labels of your own are worth more than all of this.
+# - Labels of your own are worth more than all of this.
 #
 # ## Self-check
 #

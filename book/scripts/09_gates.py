@@ -69,7 +69,7 @@ print(cells.banner())
 # ## Train on some donors, explain others
 #
 # A network can memorise the cells it was trained on, and for a memorised cell almost any gate will
-# do. So we only explain cells of {term}`donors <donor>` that the model has never met.
+# do. So we only explain cells of {term}`donors <donor>` that the model has never seen.
 #
 # The model leaves five gates open in each cell (`max_open=5`, see {doc}`05_training`): a short
 # explanation is easier to read than a long one.
@@ -113,7 +113,7 @@ gates.head(3).round(2)
 # ## One cell
 #
 # Take the Pvalb+ cells that the model recognised as Pvalb+. Of these, pick the one whose probability
-# is in the middle, so neither the best example nor the worst.
+# is in the middle: neither the best example nor the worst.
 
 # %%
 from lspin.explain import open_gates_of
@@ -278,8 +278,8 @@ plt.show()
 # %% [markdown]
 # The open circles add up to one over the five classes. Where one lies far to the right, the model
 # predicts this class *unless it is shown something else*: for such a cell, the measurements confirm a
-# prediction that was half made before. Where it lies far to the left, the five measurements make
-# nearly all of the prediction.
+# prediction that was half made already. Where it lies far to the left, the five measurements make nearly
+# all of the prediction.
 #
 # So compare effects within a class rather than between classes. A class that is the default
 # prediction has less to lose when a gate closes, and that does not make its measurements any less
@@ -288,7 +288,7 @@ plt.show()
 # One more thing is there before any value is seen: *which* five gates are open. The predictors were
 # trained behind random masks, so they have not learned to make anything of it. But the networks that
 # guide the closing have read all measurements, and somebody who looks at the mask may guess what they
-# think. {doc}`11_useful` measures how much of the prediction can be read from it.
+# predict. {doc}`11_useful` measures how much of the prediction can be read from it.
 #
 # ### Fewer gates for easy cells
 #
@@ -442,17 +442,17 @@ for name, mask in (("right", is_right), ("wrong", ~is_right)):
     )
 
 # %% [markdown]
-# Wrong predictions come with reasons, too, and their effects are not smaller. They may even be larger, as on
-# recorded cells. One cause we have met: many of the right predictions are of the class that the model
-# favours anyway, and those have little to lose. Another is that a wrong prediction is often a close one,
-# which a single gate can tip.
+# Wrong predictions come with reasons, too, and the effects are not smaller. They may even be larger than
+# those of right predictions, as on recorded cells. One cause we have met: many of the right predictions
+# are of the class that the model favours anyway, and those have little to lose. Another is that a wrong
+# prediction is often a close one, which a single gate can tip.
 #
 # But the two ranges overlap. If you saw one of these cells alone, neither the gates nor the size of their
 # effects would tell you that the prediction is wrong.
 #
 # **A closed gate was still read.** The predictors see only what the gates let through, but the
-# networks whose prediction is to be kept see *all* measurements. "Five measurements are enough to say
-# what all of them say" does not mean "it would have been enough to record these five".
+# networks whose prediction is to be kept see *all* measurements. "Five measurements are enough to give
+# the answer that all of them give" does not mean "it would have been enough to record these five".
 #
 # **A closed gate is no verdict on a measurement.** A value near the mean closes early, because the
 # mean takes its place and nothing changes. In another cell of the same type the same measurement may
@@ -461,7 +461,7 @@ for name, mask in (("right", is_right), ("wrong", ~is_right)):
 # ## Would another seed give other reasons?
 #
 # We train a second model on the same cells and change nothing but the {term}`seed`. Then we compare
-# what the two models give as reasons for the same cell: once the *open gates*, and once the *three
+# what the two models give as reasons for the same cell: first the *open gates*, then the *three
 # strongest*, which are the three measurements with the largest effect.
 #
 # Two sets are compared by their {term}`Jaccard index`: the number of measurements in both, divided by
@@ -533,10 +533,10 @@ name_source(fig, cells.banner())
 plt.show()
 
 # %% [markdown]
-# Read each panel from the top. Two models agree about the same cell to a good part, but not entirely.
-# Many measurements of a neuron say the same thing, and where two do, small differences between two
-# trainings decide which of them is closed. So read the reasons of a cell as *measurements that were
-# enough for this model*, not as *the measurements that matter*.
+# Read each panel from the top. Two models agree about the same cell in good part, but not entirely. Many
+# measurements of a neuron say the same thing, and where two do, small differences between two trainings
+# decide which of them is closed. So read the reasons of a cell as *measurements that were enough for this
+# model*, not as *the measurements that matter*.
 #
 # Then compare the first bar with the second. If the two were equally long, the gates would tell you
 # about the *class* and nothing about the cell. The first is longer: the gates were closed for this
@@ -629,7 +629,8 @@ print(
 # ```{dropdown} Solution
 # Close every gate by itself, for all wrong cells at once, and note which of them change to the right
 # class. Such a gate points to a measurement worth looking at in the recording. But beware: with
-# several gates to try, the prediction for a cell close to the border flips whatever you close.
+# several gates to try, the prediction for a cell close to the boundary between two classes flips whatever
+# you close.
 # ```
 
 # %% tags=["hide-cell"]

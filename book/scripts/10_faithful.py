@@ -172,7 +172,7 @@ shares.rename_axis("distance").round(2)
 # features. They take too long for this page, so `make results` solves them beforehand, together with the
 # problem above (*Two groups*). It adds three rivals:
 #
-# - gates that are the same for all samples (*STG*), with the same number of open gates;
+# - gates that are the same for all samples ({term}`STG`), with the same number of open gates;
 # - an L1 penalty, which sets weights of a linear model to zero;
 # - gradient boosting explained by TreeSHAP {cite}`lundberg2020`. It ranks the features for each
 #   sample, and is told for *each sample* how many to name.
@@ -253,7 +253,7 @@ for task in tpr[~solved].sort_values().index:
 #
 # Now to neurons. We examine three models: one leaves *five* gates of each cell open, one leaves
 # *eight*, and in the third *gating networks* choose which five to open. As before, we explain cells of
-# donors that the models have never met: one fifth of them.
+# donors that the models have never seen: one fifth of them.
 
 # %% tags=["remove-stderr"]
 from lspin.explain import hold_out
@@ -281,9 +281,9 @@ pd.DataFrame(found).T.round(3)
 # used. The last column counts the measurements that were used for *at least one* of these cells. The
 # smaller this number, the more the gates of different cells are alike.
 #
-# We also asked the same questions beforehand on recorded cells, with all five folds and at greater
-# length. These recorded figures are shown beside the quick ones, whichever source of cells you run
-# this chapter on. The models were:
+# We also asked the same questions beforehand on recorded cells, with all five {term}`folds <fold>` and at
+# greater length. These recorded figures are shown beside the quick ones, whichever source of cells you
+# run this chapter on. The models were:
 
 # %%
 tables, about = read_results(results_file("explanations"))
@@ -409,7 +409,7 @@ plt.show()
 
 # %% [markdown]
 # The intervals (95 %) draw donors with replacement. How far from chance does each order get? We take
-# the gap between the two areas, insertion minus deletion, and let SHAP be 100 %:
+# the gap between the two areas, insertion minus deletion, and set that of SHAP to 100 %:
 
 # %%
 gap = (kept["insertion"] - kept["deletion"]).unstack("order").loc[recorded]
@@ -422,11 +422,11 @@ share.drop(columns=["SHAP", "random"]).map("{:.0%}".format)
 # %% [markdown]
 # What to take from this:
 #
-# - Most of what SHAP finds, the *effects* find too, in a small part of the computing time.
+# - Most of what SHAP finds, the *effects* find too, in a small fraction of the computing time.
 # - The *widths* say less: how far a gate is open is not what it does.
 # - Where even SHAP gets only a little further than chance, the predictors make do with whatever
-#   measurements are left. Those behind gates that close in turn were trained behind random masks, and
-#   so have practice in this.
+#   measurements are left. Those behind gates that close in turn were trained behind random masks, and so
+#   have learned to do this.
 #
 # Then compare, in the table above, gates *as they were* with gates *set anew*. In the second case,
 # taking a measurement away also changes which others are let through. Gating networks may then not
@@ -444,8 +444,8 @@ share.drop(columns=["SHAP", "random"]).map("{:.0%}".format)
 # with a high {term}`input resistance` needs little current to reach threshold, so its
 # {term}`rheobase` is low; there, too, one measurement can stand in for the other.
 #
-# We put into one group whatever is correlated: Spearman's rho is 0.7 or more, positive or negative,
-# between *any* two of the group. The classes are not looked at.
+# We put correlated measurements into one group: between *every* two members of a group, Spearman's rho is
+# 0.7 or more in absolute value. The classes are not looked at.
 
 # %%
 from lspin.explain import SAME, feature_groups
@@ -692,7 +692,7 @@ print(f"sum of one by one: {single.mean():.1%}")
 # %% [markdown]
 # ## What's next?
 #
-# The reasons are the model's own, and to a good part they hold. But *which* gates are open may say more
+# The reasons are the model's own, and in good part they hold. But *which* gates are open may say more
 # than the values behind them: {doc}`11_useful` looks for leaks, compares the reasons with what is known
 # about neurons, and puts them to use.
 #

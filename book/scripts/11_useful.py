@@ -15,7 +15,7 @@
 # questions are left before anybody uses them. Do they *leak*: does the pattern of open gates tell the
 # class by itself, whatever was measured? And do they *make sense*: does the model recognise a class by
 # what electrophysiology knows about it? Then we put the reasons to use: we look for cells whose label
-# may be wrong, and write a card that sums up a single cell.
+# may be wrong, and write a {term}`card` that sums up a single cell.
 #
 # ## After this chapter you can
 #
@@ -71,7 +71,7 @@ print(cells.banner())
 #
 # We examine two models with *five* open gates in each cell. One {term}`closes <closing>` gates in turn
 # until five are left; in the other, {term}`gating networks <gating network>` choose which five to open.
-# As always, the cells that we explain come from {term}`donors <donor>` that the models have never met:
+# As always, the cells that we explain come from {term}`donors <donor>` that the models have never seen:
 # one fifth of them.
 
 # %% tags=["remove-stderr"]
@@ -89,9 +89,9 @@ for name, h in held.items():
     print(f"{name}: accuracy {np.mean(h.predicted == h.cells.y):.3f}")
 
 # %% [markdown]
-# We also asked the same questions beforehand on recorded cells, with all five folds and with a model
-# that leaves eight gates open. These recorded figures are shown beside the quick ones, whichever
-# source of cells you run this chapter on. The models were:
+# We also asked the same questions beforehand on recorded cells, with all five {term}`folds <fold>` and
+# with a model that leaves eight gates open. These recorded figures are shown beside the quick ones,
+# whichever source of cells you run this chapter on. The models were:
 
 # %%
 from lspin.studies import read_results, results_file
@@ -353,8 +353,8 @@ for name, kind, what in claims.index[claims["effect"] < 0.01]:
 # opens much the same few gates for every cell can do without the sag; gates closed cell by cell can keep
 # it for those cells in which it says something.
 #
-# When a model ignores a feature from the textbook, that is a failure of neither. A feature can be
-# typical of a class and still add nothing once the others are known.
+# When a model ignores a feature from the textbook, that is the fault of neither. A feature can be typical
+# of a class and still add nothing once the others are known.
 #
 # ## Cells that are unlike their class
 #
@@ -409,9 +409,9 @@ lists.round(3)
 
 # %% [markdown]
 # The columns of the recorded table: `contradict` is the share of all cells whose dendrites contradict
-# the label, and `contradict_among_10` is that share among the first ten of the list. `auc` (the *area
-# under the ROC curve*) is the chance that, of two cells, one contradicted by its dendrites and one not,
-# the contradicted one is higher on the list.
+# the label, and `contradict_among_10` is that share among the first ten of the list. `auc` (the area
+# under the ROC curve, {term}`AUC`) is the chance that, of two cells, one contradicted by its dendrites
+# and one not, the contradicted one is higher on the list.
 #
 # The second row of each model is the yardstick: a list sorted simply by the probability that the model
 # gives to the label. Looking at gates is worth the trouble only where the list by gates is the better
@@ -446,7 +446,7 @@ print(make_card(chosen, odd.index[-1]))
 
 # %% [markdown]
 # Here are the hundred oddest cells, the oddest first. Compare one with its class or with the class that
-# its gates are like, and close its gates: does the answer hang on one measurement?
+# its gates are like, and close its gates: does the answer depend on one measurement?
 
 # %%
 from lspin.show import explore

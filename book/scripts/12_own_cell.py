@@ -59,8 +59,8 @@ if not all(map(find_spec, NEEDED)):
     subprocess.run([*pip, "lspin[book,recordings,rivals]"], check=True)
 
 # %% [markdown]
-# We shall compare the cell with those that we know: the mouse cells of the Allen database, each with
-# the class of its {term}`Cre line`. Further down we say why these and not others.
+# We will compare the cell with those that we know: the mouse cells of the Allen database, each with the
+# class of its {term}`Cre line`. Further down we say why these and not others.
 
 # %% tags=["remove-stderr"]
 from lspin.explain import known_cells
@@ -140,9 +140,9 @@ plt.show()
 # ## Finding the spikes
 #
 # `measure` finds {term}`spikes <spike>` as the Allen Institute does, with the Institute's own program,
-# ipfx: wherever the voltage rises faster than 20 V/s and then reaches at least -30 mV. All that it
-# measures comes back at once: a table of sweeps, a table of spikes, the features, and the reason for
-# every one that is missing.
+# ipfx: wherever the voltage rises faster than 20 V/s, by at least 2 mV, and then reaches at least -30 mV.
+# All that it measures comes back at once: a table of sweeps, a table of spikes, the features, and the
+# reason for every one that is missing.
 
 # %%
 from lspin.features import measure
@@ -152,9 +152,9 @@ steps = measured.sweeps.dropna(subset="amplitude_pa")
 steps.head(8).round(1)
 
 # %% [markdown]
-# Never believe a number of spikes that you have not seen. The next figure shows two sweeps, the step
-# shaded, with a dot on every spike that was found: the one at {term}`rheobase`, the weakest step that made the cell
-# fire, and the one with the most spikes.
+# Never believe a spike count that you have not checked by eye. The next figure shows two sweeps, the
+# step shaded, with a dot on every spike that was found: the one at {term}`rheobase`, the weakest step
+# that made the cell fire, and the one with the most spikes.
 #
 # ```{admonition} Predict before you run
 # :class: tip
@@ -185,10 +185,10 @@ name_source(fig, recording.banner())
 plt.show()
 
 # %% [markdown]
-# Count for yourself. A peak without a dot was not counted, and a dot without a peak was made up; both
-# would change the firing rate, and with it the answer. In the public recording the first peak of the
-# upper panel has no dot, and rightly so: this cell also fires without current, and that spike took off
-# just before the step began, so the step did not evoke it.
+# Count for yourself. A peak without a dot was not counted, and a dot without a peak is a false
+# detection; both would change the firing rate, and with it the answer. In the public recording the
+# first peak of the upper panel has no dot, and rightly so: this cell also fires without current, and
+# that spike took off just before the step began, so the step did not evoke it.
 #
 # Here is the first spike at rheobase, with the points that are measured in it:
 
@@ -252,7 +252,7 @@ for note in measured.notes:
 # A definition in words leaves room: is the {term}`threshold` the last sample below a slope, or a
 # point between two samples? So measure the same spikes twice: with ipfx, as above, and with
 # `measure_spike`, the function of this book that you met in {doc}`02_features`. Here are the spikes at
-# rheobase. How large would you say a difference may be?
+# rheobase. How large do you expect the differences to be?
 
 # %%
 from lspin.features import measure_spike
@@ -278,9 +278,9 @@ pd.DataFrame(
 # Both get the same trace, interpolated to 50 kHz or more, and follow the same definitions, filter
 # included, so that most differences are mere rounding (`1e-09` is 0.000000001). The threshold is the
 # exception, and shows what a definition is worth. Both programs look for the moment at which the slope
-# passes 5 % of the upstroke. But `measure_spike` takes the upstroke of that spike, and ipfx the mean
-# upstroke of all spikes in the sweep. Programs that define a threshold in another way, say by 20 V/s,
-# differ by far more, which is why a table has to say how it was made.
+# passes 5 % of the {term}`upstroke`. But `measure_spike` takes the upstroke of that spike, and ipfx the
+# mean upstroke of all spikes in the sweep. Programs that define a threshold in another way, say by
+# 20 V/s, differ by far more, which is why a table has to say how it was made.
 #
 # The tests of the package compare ipfx with a third program as well: AllenSDK, by which the table of
 # the Allen Institute was made, on the same simulated sweeps at 50 kHz. The test fails if the two
@@ -288,9 +288,9 @@ pd.DataFrame(
 #
 # | feature | largest difference allowed |
 # |---|---|
-# | resting potential, {term}`input resistance`, {term}`sag`, {term}`f-I slope`, rheobase | 0.01 % |
+# | {term}`resting potential`, {term}`input resistance`, {term}`sag`, {term}`f-I slope`, rheobase | 0.01 % |
 # | {term}`membrane time constant` | 3 % (ipfx ends its fits a little earlier) |
-# | latency, mean {term}`inter-spike interval`, {term}`adaptation` | one part in a million |
+# | {term}`latency`, mean {term}`inter-spike interval`, {term}`adaptation` | one part in a million |
 # | threshold, peak, fast trough, trough, ratio of upstroke and downstroke | 0.001 % |
 #
 # ## Does the sampling rate matter?
@@ -355,7 +355,7 @@ distance = (ranks.drop(columns="value") - 0.5).abs().mean()
 print(distance.sort_values().round(2).to_string())
 
 # %% [markdown]
-# This is not an answer yet, because it weighs all features alike and counts those twice that say the
+# This is not an answer yet, because it weighs all features alike and counts twice those that say the
 # same. But it is a check that nothing went wrong on the way: a cell that is far from *every* class is
 # more often a wrong unit than a new type.
 #
@@ -403,8 +403,8 @@ plt.show()
 # A cell that is predicted to be inhibitory gets a {term}`second opinion`. The first model learned from
 # Cre lines, which also mark cells of other types. The second one learned which *inhibitory* type a
 # cell is from neurons of mouse visual cortex {cite}`gouwens2020` whose own RNA was read
-# ({term}`Patch-seq`). It cannot be asked whether a cell is excitatory, because it has hardly seen any
-# that are.
+# ({term}`Patch-seq`). It cannot be asked whether a cell is excitatory, because it learned from
+# inhibitory cells only.
 
 # %%
 import textwrap
@@ -417,7 +417,8 @@ print(textwrap.fill(card.second_opinion or "No second opinion.", 79))
 # and not a confident one. The second is Pvalb+, and that is what the firing suggests: a dense and even
 # train. But little current is enough to make this cell fire, and its time constant is long, which is
 # unusual for a Pvalb cell. The two disagree about another public file too,
-# `LantyerEtAl2018_180817_ME_9_CC.nwb`: Vip+ at first, and a far more confident Sst+ as the second.
+# `LantyerEtAl2018_180817_ME_9_CC.nwb`: the first answer is Vip+, the second is Sst+, and far more
+# confident.
 #
 # What is such a second opinion worth? That was measured on inhibitory neurons of mouse motor cortex,
 # recorded in another laboratory, whose RNA is known {cite}`scala2021`:
@@ -429,8 +430,9 @@ print(textwrap.fill(card.second_opinion or "No second opinion.", 79))
 # | they disagree: the first is right | 28 % | 31 % |
 #
 # So agreement is reassuring, and where the two disagree, the second is the better bet, but no more
-# than a bet. No molecule was ever looked at in the public recording, and nobody knows which type it
-# was. Believe neither model blindly, nor the name of the file.
+# than a bet. No molecular marker was examined in the neuron of the public recording, and nobody knows
+# which type it was. Believe neither model blindly, nor the name of the file (*fsi* presumably stands
+# for fast-spiking interneuron).
 #
 # ## Doubting both
 #
@@ -450,8 +452,8 @@ for half in (0, 1):
     print(other.title, "by", ", ".join(other.gates.index[:3]))
 
 # %% [markdown]
-# Where the two halves disagree, the probability on the card was too good to be true. Where they name
-# the same class by other measurements, the reasons are less certain than the class.
+# Where the two halves disagree, the probability on the card should not be taken at face value. Where
+# they name the same class but from other measurements, the reasons are less certain than the class.
 #
 # **Does the cell lie inside what the model knows?** The card compares each measurement with the known
 # cells ({term}`shift`), and raises an alarm only where hardly any of them lies as far out:
@@ -461,8 +463,8 @@ columns = ["train", "new", "distance", "limit", "outside"]
 card.shift.table[columns].head(5).round(2)
 
 # %% [markdown]
-# A row that is `outside` would have stood on the first line of the card. Some things no measurement
-# shows, and you have to say them yourself. Suppose that the slice was at 25 °C:
+# A row that is `outside` would have stood on the first line of the card. Some things do not show in any
+# measurement, and you have to state them yourself. Suppose that the slice was at 25 °C:
 
 # %%
 cold = classify(measured, known=known, temperature_c=25)
@@ -549,7 +551,7 @@ form.rename_axis("column").head(12)
 
 # %% [markdown]
 # Leave a field empty if it was not measured; a 0 would be taken for a measurement. Units are checked
-# against what neurons have, and nothing is converted behind your back:
+# against the range that neurons can have, and nothing is converted behind your back:
 
 # %%
 volts = pd.DataFrame({"vrest": [-0.07], "ri": [1.8e8]}, index=["A1"])

@@ -132,9 +132,9 @@ for name, why in table.left_out.items():
 # ## Honest scores
 #
 # `score_own` trains LSPIN and two rivals on the same five {term}`folds <fold>`, and at the end one model
-# on all rows. One rival is a support vector machine (*RBF-SVM*) that sees all measurements, the other
-# always names the largest class. Gaps are filled ({term}`imputation`) and columns {term}`standardised <standardise>`
-# by the training rows of each fold alone.
+# on all rows. One rival is a {term}`support vector machine` (*RBF-SVM*) that sees all measurements, the
+# other always names the largest class. Gaps are filled ({term}`imputation`) and columns
+# {term}`standardised <standardise>` by the training rows of each fold alone.
 #
 # We ask for at most five {term}`open gates <open gate>`, as `lspin train` does, and take four
 # networks instead of twelve, so that the page does not keep you waiting.
@@ -234,11 +234,12 @@ for what, rows in {"as they are": new, "four times": elsewhere}.items():
     print(*(f"  warning: {one.message}" for one in said), sep="\n")
 
 # %% [markdown]
-# `predict` warns of two gross things: most rows of a column, or single rows, that lie far outside. A few
-# rows as they are may be warned of, too: among many patients some are far from all others in one
-# measurement. With the wrong unit whole columns are named. A smaller shift passes without a word. `shift` is the finer instrument. It needs the training table, and
-# tells for each measurement how far the new rows lie outside ({term}`shift`, {doc}`08_other_labs`). The
-# share of missing values counts as one more measurement. It says "cells" whatever the rows are:
+# `predict` warns of two gross problems: columns in which most rows lie far outside, and single rows that
+# do. Even with the rows as they are, a few may bring a warning, because among many patients some are far
+# from all others in one measurement. With the wrong unit, whole columns are named. A smaller shift passes
+# without a warning. `shift` is the finer instrument. It needs the training table, and tells for each
+# measurement how far the new rows lie outside ({term}`shift`, {doc}`08_other_labs`). The share of missing
+# values counts as one more measurement. The verdict says "cells" whatever the rows are:
 
 # %%
 from lspin.evaluate import shift

@@ -77,7 +77,8 @@ print(cells.banner())
 # - The F1 score of LSPIN was weighted by class size, that of the other models was not (it was
 #   {term}`macro F1`).
 #
-# None of this is rare, and all of it was there to read. We can look at its parts one by one.
+# None of this is rare, and all of it can be read in what the authors made public. We can look at its parts
+# one by one.
 #
 # ## 277 cells are few
 #
@@ -152,8 +153,8 @@ print("with five gates", interval(n_right_five, len(truth)))
 # %% [markdown]
 # ## Another seed, another score
 #
-# To see what the split alone does, we repeat it with other seeds. To save time we use a support vector
-# machine with fixed settings: nothing is chosen, and nothing else changes.
+# To see what the split alone does, we repeat it with other seeds. To save time we use a
+# {term}`support vector machine` with fixed settings: nothing is chosen, and nothing else changes.
 #
 # ```{admonition} Predict before you run
 # :class: tip
@@ -273,11 +274,11 @@ plt.show()
 
 # %% [markdown]
 # So a search on the test cells lifts a score even if there is nothing to choose from, and no rule of thumb
-# takes it off again. By how much depends on the correlation, which we assumed to be the same for all pairs
+# can correct for it. By how much depends on the correlation, which we assumed to be the same for all pairs
 # and measured on twelve networks that differ in their seeds and in two settings. Six thousand settings may
 # differ more, which lifts the best further; and not all of them are good, which leaves fewer to choose from.
 #
-# The simulation does not say what the published model is worth. It says that such a score cannot tell.
+# The simulation does not say what the published model is worth. It says that such a score cannot tell us.
 #
 # The remedy costs nothing but time: choose inside the training donors, then look once.
 #

@@ -12,9 +12,10 @@
 # ## Overview
 #
 # {doc}`06_how_many` drew a whole path while you watched: in every {term}`fold` twelve networks that see
-# everything, twelve predictors that learn from them, and then the gates of every cell, closed one at a time.
-# That is a lot of networks, where {cite:t}`yang2022lspin` train one, but they are small. What takes the time
-# is mostly waste, and this chapter shows where it is. At the end, such a path runs on a cluster.
+# everything, twelve {term}`predictors <predictor>` that learn from them, and then the {term}`gates <gate>` of
+# every cell, closed one at a time. That is a lot of networks, where {cite:t}`yang2022lspin` train one, but
+# they are small. What takes the time is mostly waste, and this chapter shows where it is. At the end, such a
+# path runs on a cluster.
 #
 # ## After this chapter you can
 #
@@ -123,7 +124,8 @@ packs.to_frame("seconds per network").round(3)
 #
 # ## Where the seconds of a fit go
 #
-# With nothing set, a fit is these twelve networks. With `max_open=5` there is more to do ({doc}`05_training`):
+# With default settings, a fit is these twelve networks. With `max_open=5` there is more to do
+# ({doc}`05_training`):
 #
 # - the twelve networks say what they expect of all cells and of 30,000 mixtures of cells (the *lesson*);
 # - twelve predictors, in two packs of six too, are trained behind random {term}`masks <mask>` on what the
@@ -226,7 +228,7 @@ undone.to_frame("times slower without it").round(2)
 # - **Every row in every step**: a step on 128 random cells points nearly the same way as a step on all of
 #   them, and costs a fraction. The number of steps is the same here; only what each of them costs differs.
 # - **Denormal numbers**: where a gate is certainly closed, the gradient of the penalty is a number like
-#   $10^{-40}$. Processors compute with such numbers in slow motion. So the penalty is clipped at six standard
+#   $10^{-40}$. Processors compute with such numbers very slowly. So the penalty is clipped at six standard
 #   deviations, where it is 0 or 1 to eight digits.
 # - **Two programs at once**: two fits at the same time, with torch's own threads instead of one thread for
 #   each pack.
@@ -253,8 +255,8 @@ versus["ratio"] = versus["other (s)"] / versus["lspin (s)"]
 versus.map(lambda value: f"{float(f'{value:.2g}'):,g}")
 
 # %% [markdown]
-# In the first row, `featselectlib`, a library from the laboratory of LSPIN's authors, trains one network to the end; our
-# seconds are those until the same loss on validation cells is reached.
+# In the first row, `featselectlib`, a library from the laboratory of LSPIN's authors, trains one network to
+# the end; our seconds are those until the same loss on validation cells is reached.
 #
 # The last two rows do not compare like with like. {term}`SHAP` explains any model from outside, and pays for
 # it by running the model many times. Gating networks (`gating="local"`) have the gates of all cells ready, as
@@ -268,8 +270,8 @@ versus.map(lambda value: f"{float(f'{value:.2g}'):,g}")
 # ## More cells
 #
 # The cost of training grows about as the number of cells does, and for few cells more slowly. Memory holds
-# the table and one batch of each network. (Four networks, fifty measurements, nothing set.) On a slope of 1,
-# ten times the cells take ten times as long; below 1, less.
+# the table and one batch of each network. (Four networks, fifty measurements, otherwise default settings.) On
+# a slope of 1, ten times the cells take ten times as long; below 1, less.
 
 # %%
 sizes = tables["scaling"].set_index("cells")
@@ -321,7 +323,7 @@ here.summary().round(3)
 #
 # ## Take-away
 #
-# - Small networks are slow one at a time; stacked, they are one large one.
+# - Small networks are slow one at a time; stacked, they run like one large network.
 # - What several models have in common is done once: one training serves all limits of a path.
 # - Much of the time of a step went into things that do not matter: cells not needed in this step, numbers too
 #   small to count.

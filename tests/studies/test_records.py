@@ -89,7 +89,7 @@ def test_whatever_the_package_holds_is_read_and_would_be_written_alike(tmp_path)
 def test_recorded_results_are_found_by_name():
     tables, about = read_results(results_file("positive"))
     assert "cohort positive" in about["study"] and "LSPIN" in set(tables["scores"]["model"])
-    with pytest.raises(ValueError, match=r"one of \['cohorts', .*'waveform'\], got 'papers'"):
+    with pytest.raises(ValueError, match=r"one of \['ablation', .*'waveform'\], got 'papers'"):
         results_file("papers")
 
 
