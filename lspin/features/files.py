@@ -12,7 +12,7 @@ import re
 import subprocess
 import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -80,6 +80,8 @@ class Traces:
         One per sweep; empty if no current is known.
     sampling_hz : list of float
         One per sweep.
+    numbers : list of int
+        One per sweep, where the names of columns or arrays tell sweeps apart; else empty.
     current_from : str
         Where the current was found.
     holding_pa : float, optional
@@ -94,6 +96,7 @@ class Traces:
     voltage_mv: list[np.ndarray] = field(default_factory=list)
     current_pa: list[np.ndarray | None] = field(default_factory=list)
     sampling_hz: list[float] = field(default_factory=list)
+    numbers: list[int] = field(default_factory=list)
     current_from: str = ""
     holding_pa: float | None = None
     notes: list[str] = field(default_factory=list)
@@ -120,7 +123,8 @@ def read_recording(
         - ``.ibw`` (Igor): one wave, its columns are sweeps; the current is another file, `current`.
         - ``.csv``: columns ``time_s``, ``voltage_mv``, ``current_pa`` and, if there is more than
           one sweep, ``sweep``; or ``voltage_mv_1``, ``current_pa_1``, ``voltage_mv_2`` and so on.
-          Units are part of the names (``time_ms``, ``voltage_v``, ``current_na`` do as well).
+          Units are part of the names (``time_ms``, ``voltage_v``, ``current_na`` do as well). A
+          voltage and its current have the same number; one ``current_pa`` is that of all voltages.
         - ``.h5``, ``.hdf5``: arrays of the same names, of shape (n_sweeps, n_samples) or
           (n_samples,), and ``sampling_hz``, an attribute or a number of the file.
     current : path-like, optional
@@ -164,6 +168,11 @@ def read_recording(
             raise ValueError(f"{Path(current).name} holds no current.")
         if len(injected.current_pa) == 1:  # the same in all sweeps
             injected.current_pa *= len(traces.voltage_mv)
+        elif traces.numbers and injected.numbers and traces.numbers != injected.numbers:
+            raise ValueError(
+                f"{path.name} and {Path(current).name} number their sweeps differently: give a "
+                "voltage and its current the same number."
+            )
         traces.current_pa, traces.current_from = injected.current_pa, Path(current).name
     return Recording.from_arrays(
         traces.voltage_mv,
@@ -341,18 +350,19 @@ def _read_hdf5(path: Path) -> Traces:
         arrays = {name: data for name, data in file.items() if isinstance(data, h5py.Dataset)}
         _check_size(arrays.values())
         traces = Traces()
-        for name, data in arrays.items():
-            what, factor = _named(name)
-            if what in ("mV", "pA"):
-                rows = list(np.atleast_2d(data[()]) * factor)
-                if not rows:
-                    raise _NotRead(f"has no sweeps in {name}.")
-                if len(rows) > len(rows[0]):
-                    raise _NotRead(f"has {name} of shape {data.shape}, not (n_sweeps, n_samples).")
-                if what == "mV":
-                    traces.voltage_mv = rows
-                else:
-                    traces.current_pa, traces.current_from = list(rows), name
+        pairs = _pairs(arrays)
+        for voltage, current in pairs:
+            volts = _rows(voltage, arrays[voltage]) if voltage else []
+            amps = _rows(current, arrays[current]) if current else []
+            if volts and len(amps) == 1:  # the same in all sweeps
+                amps *= len(volts)
+            if volts and amps and len(volts) != len(amps):
+                raise _NotRead(f"has {len(volts)} sweeps in {voltage}, {len(amps)} in {current}.")
+            traces.voltage_mv += volts
+            traces.current_pa += amps
+        if len(pairs) == len(traces.voltage_mv or traces.current_pa):
+            traces.numbers = [_number(voltage or current) for voltage, current in pairs]
+        traces.current_from = _current_names(pairs)
         if "sampling_hz" in file.attrs or "sampling_hz" in arrays:
             hz = float(np.squeeze(file.attrs.get("sampling_hz", arrays.get("sampling_hz"))))
         elif time := [name for name in arrays if _named(name)[0] == "s"]:
@@ -363,6 +373,16 @@ def _read_hdf5(path: Path) -> Traces:
             raise _NotRead(f"has no array voltage_mv; it has {sorted(file)[:5]}.")
         traces.sampling_hz = [hz] * len(traces.voltage_mv or traces.current_pa)
         return traces
+
+
+def _rows(name: str, data: Any) -> list[np.ndarray]:
+    """Return the sweeps of an array in HDF5, in mV or pA."""
+    rows = list(np.atleast_2d(data[()]) * _named(name)[1])
+    if not rows:
+        raise _NotRead(f"has no sweeps in {name}.")
+    if len(rows) > len(rows[0]):
+        raise _NotRead(f"has {name} of shape {data.shape}, not (n_sweeps, n_samples).")
+    return rows
 
 
 def _check_size(datasets: Any) -> None:
@@ -582,22 +602,24 @@ def _read_csv(path: Path) -> Traces:
     if texts:
         raise _NotRead(f"has text in column {texts[0]}; decimal commas are not read.")
     seconds = table[time[0]].to_numpy(float) * _named(time[0])[1]
+    values = {name: table[name].to_numpy(float) * factor for name, (_, factor) in columns.items()}
     rows = table.groupby("sweep").indices.values() if "sweep" in table else [np.arange(len(table))]
-    traces = Traces()
+    pairs = _pairs(columns)
+    traces = Traces(current_from=_current_names(pairs))
+    if "sweep" not in table:
+        traces.numbers = [_number(voltage or current) for voltage, current in pairs]
     for of_sweep in rows:
         try:
             hz = _rate(seconds[of_sweep])
         except _NotRead as error:
             advice = "" if "sweep" in table else " Several sweeps need a column sweep, 0, 1, 2, …"
             raise _NotRead(f"{error}{advice}") from None
-        for name, (what, factor) in columns.items():
-            values = table[name].to_numpy(float)[of_sweep] * factor
-            if what == "mV":
-                traces.voltage_mv.append(values)
+        for voltage, current in pairs:
+            if voltage:
+                traces.voltage_mv.append(values[voltage][of_sweep])
                 traces.sampling_hz.append(hz)
-            else:
-                traces.current_pa.append(values)
-    traces.current_from = ", ".join(n for n, (what, _) in columns.items() if what == "pA")
+            if current:
+                traces.current_pa.append(values[current][of_sweep])
     return traces
 
 
@@ -607,6 +629,54 @@ def _named(name: str) -> tuple[str, float]:
     what, factor = _scale(match[2]) if match else ("", 1.0)
     right = {"voltage": "mV", "current": "pA", "time": "s"}
     return (what, factor) if match and right[match[1]] == what else ("", 1.0)
+
+
+_NO_NUMBER = -1
+
+
+def _number(name: str) -> int:
+    """Return the number at the end of a name, which tells sweeps apart."""
+    match = re.search(r"\d+$", name)
+    return int(match[0]) if match else _NO_NUMBER
+
+
+def _by_number(names: Iterable[str], wanted: str) -> dict[int, str]:
+    """Return the voltages (mV) or the currents (pA) among names, by their numbers."""
+    found: dict[int, str] = {}
+    for name in names:
+        if _named(name)[0] == wanted:
+            other = found.setdefault(_number(name), name)
+            if other != name:
+                raise _NotRead(
+                    f"has both {other} and {name}: leave one out or, if they are sweeps, end "
+                    "their names in numbers, such as voltage_mv_1 and voltage_mv_2."
+                )
+    return found
+
+
+def _pairs(names: Iterable[str]) -> list[tuple[str, str]]:
+    """Pair voltages with currents by the numbers in their names, and sort them by these.
+
+    Where there are voltages only, or currents only, the other name is empty.
+    """
+    names = list(names)
+    voltages, currents = _by_number(names, "mV"), _by_number(names, "pA")
+    if voltages and list(currents) == [_NO_NUMBER]:  # the same in all sweeps
+        currents = dict.fromkeys(voltages, currents[_NO_NUMBER])
+    if voltages and currents and (alone := voltages.keys() ^ currents.keys()):
+        number = min(alone)
+        name, other = (
+            (voltages[number], "current") if number in voltages else (currents[number], "voltage")
+        )
+        raise _NotRead(
+            f"has {name} without its {other}: give both the same number, as in voltage_mv_1 and "
+            "current_pa_1, or name a current that all sweeps share current_pa."
+        )
+    return [(voltages.get(n, ""), currents.get(n, "")) for n in sorted({*voltages, *currents})]
+
+
+def _current_names(pairs: list[tuple[str, str]]) -> str:
+    return ", ".join(dict.fromkeys(current for _, current in pairs if current))
 
 
 def _rate(seconds: np.ndarray) -> float:

@@ -170,6 +170,81 @@ def test_one_current_serves_all_sweeps(cell, tmp_path):
     assert {sweep.stimulus.amplitude_pa for sweep in recording.sweeps} == {-50.0}
 
 
+# Numbered names, in a table and in HDF5 alike
+
+
+def write_named(path, columns):
+    """Write columns of a table, or arrays of the same names."""
+    if path.suffix == ".csv":
+        time_s = np.arange(len(next(iter(columns.values())))) / HZ
+        pd.DataFrame({"time_s": time_s, **columns}).to_csv(path, index=False)
+    else:
+        with h5py.File(path, "w") as file:
+            file.attrs["sampling_hz"] = HZ
+            for name, values in columns.items():
+                file[name] = values
+    return path
+
+
+def amplitudes(recording):
+    return [round(sweep.stimulus.amplitude_pa) for sweep in recording.sweeps]
+
+
+@pytest.mark.parametrize("name", ["cell.csv", "cell.h5"])
+def test_voltages_and_currents_are_paired_by_their_numbers_whatever_the_order(name, cell, tmp_path):
+    # A program that sorts names puts 11 before 3.
+    columns = {f"voltage_mv_{n}": cell[0][k] for k, n in enumerate((1, 3, 11))}
+    columns |= {f"current_pa_{n}": cell[1][k] for k, n in ((0, 1), (2, 11), (1, 3))}
+    recording = read_recording(write_named(tmp_path / name, columns))
+    assert amplitudes(recording) == list(STEPS_PA)
+    for sweep, v in zip(recording.sweeps, cell[0], strict=True):
+        np.testing.assert_allclose(sweep.voltage_mv, v, atol=1e-3)
+
+
+@pytest.mark.parametrize("name", ["cell.csv", "cell.h5"])
+def test_one_current_without_a_number_is_that_of_all_voltages(name, cell, tmp_path):
+    columns = {"voltage_mv_1": cell[0][1], "voltage_mv_2": cell[0][1], "current_pa": cell[1][1]}
+    assert amplitudes(read_recording(write_named(tmp_path / name, columns))) == [20, 20]
+
+
+@pytest.mark.parametrize("name", ["cell.csv", "cell.h5"])
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        (("voltage_mv_1", "voltage_mv_7", "current_pa_1"), "voltage_mv_7 without its current"),
+        (("voltage_mv_1", "current_pa_2"), "voltage_mv_1 without its current"),
+        (("voltage_mv_1", "current_pa_1", "current_pa_2"), "current_pa_2 without its voltage"),
+        (("voltage_mv", "voltage_mv_filtered", "current_pa"), "both voltage_mv and voltage_mv_fil"),
+        (("voltage_mv_1", "voltage_v_1", "current_pa_1"), "both voltage_mv_1 and voltage_v_1"),
+    ],
+)
+def test_what_has_no_partner_or_two_is_refused(names, message, name, cell, tmp_path):
+    columns = {column: cell["current" in column][0] for column in names}
+    with pytest.raises(ValueError, match=rf"^{name} has {message}"):
+        read_recording(write_named(tmp_path / name, columns))
+
+
+def test_arrays_of_several_sweeps_have_the_same_number_of_them(cell, tmp_path):
+    columns = {"voltage_mv": cell[0], "current_pa": cell[1][0]}
+    recording = read_recording(write_named(tmp_path / "cell.h5", columns))
+    assert amplitudes(recording) == [-50, -50, -50]  # one current serves all
+    columns["current_pa"] = cell[1][:2]
+    with pytest.raises(ValueError, match="has 3 sweeps in voltage_mv, 2 in current_pa"):
+        read_recording(write_named(tmp_path / "cell.h5", columns))
+
+
+def test_a_current_in_another_file_has_the_numbers_of_its_voltages(cell, tmp_path):
+    voltage = {f"voltage_mv_{n}": cell[0][k] for k, n in enumerate((1, 3, 11))}
+    current = {f"current_pa_{n}": cell[1][k] for k, n in ((2, 11), (0, 1), (1, 3))}
+    path = write_named(tmp_path / "v.csv", voltage)
+    other = write_named(tmp_path / "i.h5", current)
+    assert amplitudes(read_recording(path, other)) == list(STEPS_PA)
+    current["current_pa_12"] = current.pop("current_pa_11")
+    other = write_named(tmp_path / "i.h5", current)
+    with pytest.raises(ValueError, match=r"^v.csv and i.h5 number their sweeps differently"):
+        read_recording(path, other)
+
+
 # Refusals
 
 
@@ -232,7 +307,7 @@ def test_files_of_another_kind_are_refused(cell, tmp_path):
 
 def test_samples_by_sweeps_are_told_from_sweeps_by_samples(cell, tmp_path):
     path, *_ = write_hdf5(tmp_path, cell[0].T, cell[1].T)
-    with pytest.raises(ValueError, match=r"current_A of shape .* not \(n_sweeps, n_samples\)"):
+    with pytest.raises(ValueError, match=r"voltage_mV of shape .* not \(n_sweeps, n_samples\)"):
         read_recording(path)
 
 
