@@ -598,6 +598,13 @@ def _read_csv(path: Path) -> Traces:
         )
     if table.empty:
         raise _NotRead("has a line of column names and no rows.")
+    plain = [re.sub(r"\.\d+$", "", name) for name in table]  # pandas calls a second "a" "a.1"
+    if twice := [n for n in (*columns, *time, "sweep") if plain.count(n) > 1]:
+        raise _NotRead(f"has two columns named {twice[0]}: leave one out, or number both.")
+    if "sweep" in table:
+        lost = table["sweep"].isna() & table[list(columns)].notna().any(axis=1)
+        if lost.any():
+            raise _NotRead(f"says no sweep in {lost.sum()} rows: fill in the column sweep.")
     texts = [name for name in (*time, *columns) if not pd.api.types.is_numeric_dtype(table[name])]
     if texts:
         raise _NotRead(f"has text in column {texts[0]}; decimal commas are not read.")

@@ -274,12 +274,23 @@ def test_voltage_clamp_is_refused(cell, tmp_path):
         (lambda t: t.rename(columns={"time_ms": "time_s"}), "sampled at 10 Hz"),
         (lambda t: t.assign(voltage_v=np.nan), "holds no numbers"),
         (lambda t: t.assign(voltage_v=-0.07), "never changes"),
+        (lambda t: t.assign(sweep=t["sweep"].where(t["sweep"] < 2)), "no sweep in 9000 rows"),
+        (lambda t: t.assign(other=t["voltage_v"]).set_axis([*t, "voltage_v"], axis=1),
+         "two columns named voltage_v"),
+        (lambda t: t.assign(other=t["voltage_v"]).set_axis([*t, "Voltage_V"], axis=1),
+         "two columns named voltage_v"),
     ],
 )  # fmt: skip
 def test_a_table_that_cannot_be_right_is_refused(change, message, cell, tmp_path):
     change(table(*cell)).to_csv(tmp_path / "cell.csv", index=False)
     with pytest.raises(ValueError, match=message):
         read_recording(tmp_path / "cell.csv")
+
+
+def test_empty_rows_at_the_end_of_a_table_do_no_harm(cell, tmp_path):
+    path, *_ = write_csv(tmp_path, *cell)
+    path.write_text(path.read_text() + ",,,\n" * 5)  # as spreadsheets leave them
+    assert amplitudes(read_recording(path)) == list(STEPS_PA)
 
 
 def test_a_recording_with_semicolons_is_refused(cell, tmp_path):
