@@ -180,13 +180,13 @@ def own_cells(X: pd.DataFrame, y: Any, donors: Any = None) -> Cells:
     Parameters
     ----------
     X : DataFrame of numbers, shape (n_cells, n_features)
-        NaN where not measured. An index of unique whole numbers is kept as the cells' ids; under
-        any other the cells are numbered from 1.
+        NaN where not measured. An index of unique whole numbers is kept as the cells' ids, also
+        where it was read as text or floats; under any other the cells are numbered from 1.
     y : array-like, shape (n_cells,)
         Class of each cell. A Series is aligned with `X` by its index.
     donors : array-like, shape (n_cells,), optional
-        The animal that each cell came from, under any name; by default each has its own. A Series
-        is aligned as `y` is.
+        The animal that each cell came from, under any name; by default each has its own. The same
+        name is the same animal in other tables of your own, too. A Series is aligned as `y` is.
 
     Returns
     -------
@@ -214,26 +214,36 @@ def own_cells(X: pd.DataFrame, y: Any, donors: Any = None) -> Cells:
         raise ValueError(f"X has two columns named {twice!r}.")
     if words := [name for name in X if not pd.api.types.is_numeric_dtype(X[name])]:
         raise ValueError(f"X must hold numbers; these columns do not: {words}.")
-    donors = np.arange(len(X)) if donors is None else donors
+    if donors is None:
+        is_named = X.index.is_unique and not X.index.hasnans
+        donors = X.index.to_numpy() if is_named else np.arange(len(X))
     y, donors = aligned(y, X.index, "y"), aligned(donors, X.index, "donors")
     for name, part in (("y", y), ("donors", donors)):
         if part.isna().any():
             raise ValueError(f"{name} is missing for {part.isna().sum()} of {len(X)} cells.")
     if taken := sorted({"class", "predicted"} & set(y.astype(str))):
         raise ValueError(f"A class cannot be called {taken[0]!r}: tables use that name. Rename it.")
-    has_ids = X.index.dtype.kind in "iu" and X.index.is_unique
-    ids = X.index if has_ids else range(1, len(X) + 1)
-    index = pd.Index(ids, dtype=np.int64, name="specimen_id")
+    ids = pd.to_numeric(X.index, errors="coerce")
+    has_ids = ids.dtype.kind in "iuf" and ids.is_unique and (ids % 1 == 0).all()
+    index = pd.Index(ids if has_ids else range(1, len(X) + 1), dtype=np.int64, name="specimen_id")
     return Cells(
         X=X.astype(np.float64).set_axis(index),
         y=y.astype(str).set_axis(index).rename("class"),
-        donors=pd.Series(pd.factorize(donors)[0].astype(np.int64), index, name="donor_id"),
+        donors=pd.Series(_numbers_of(donors), index, name="donor_id"),
         metadata=pd.DataFrame("", index, list(METADATA_COLUMNS)),
         source="own",
         species="own",
         cohort="all",
         provenance={},
     )
+
+
+def _numbers_of(donors: pd.Series) -> np.ndarray:
+    """Give donors numbers: the same name has the same number in every table."""
+    if donors.dtype.kind in "iu":
+        return donors.to_numpy(np.int64)
+    hashes = pd.util.hash_array(donors.astype(str).to_numpy(dtype=object))
+    return (hashes >> 11).astype(np.int64)  # 53 bits, which a float or a web page can hold
 
 
 def aligned(values: Any, index: pd.Index, what: str) -> pd.Series:

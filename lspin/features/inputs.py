@@ -11,7 +11,7 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.impute import SimpleImputer
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
-from sklearn.utils.validation import check_is_fitted
+from sklearn.utils.validation import check_is_fitted, validate_data
 
 from lspin.data.tables import RELEASED_FEATURES, STIMULI
 from lspin.features.catalogue import FEATURES
@@ -228,7 +228,7 @@ def model_inputs(columns: Iterable[str] = RELEASED_FEATURES) -> Pipeline:
             f"Not in the catalogue lspin.features.FEATURES: {unknown[:5]}. "
             "Pass the columns of load_cells().X, or drop or rename these."
         )
-    log = FunctionTransformer(log_heavy_tails, feature_names_out="one-to-one")
+    log = _OfTheSameColumns(log_heavy_tails, feature_names_out="one-to-one")
     steps = [("log", log), *table_inputs().steps]
     if set(names) & set(_TIMINGS):
         steps.insert(0, ("engineer", ReleasedFeatures()))
@@ -261,12 +261,23 @@ def table_inputs() -> Pipeline:
         np.clip, kw_args={"a_min": -5, "a_max": 5}, feature_names_out="one-to-one"
     )
     steps = [
-        ("check", FunctionTransformer(_refuse_huge, feature_names_out="one-to-one")),
+        ("check", _OfTheSameColumns(_refuse_huge, feature_names_out="one-to-one")),
         ("impute", SimpleImputer(strategy="median", keep_empty_features=True)),
         ("scale", StandardScaler()),
         ("clip", clip),
     ]
     return Pipeline(steps).set_output(transform="pandas")
+
+
+class _OfTheSameColumns(FunctionTransformer):
+    """Refuse other columns, or another order, than those of the fit.
+
+    A FunctionTransformer gives the columns of any table the names of those that it was fitted on.
+    """
+
+    def transform(self, X: pd.DataFrame) -> pd.DataFrame:
+        validate_data(self, X, reset=False, skip_check_array=True)
+        return super().transform(X)
 
 
 def _refuse_huge(X: pd.DataFrame) -> pd.DataFrame:

@@ -23,12 +23,14 @@ def check_order(X: Any, **beside: Any) -> None:
     ----------
     X : array-like, shape (n, d)
     **beside : array-like, shape (n,), or None
-        Such as ``y=y``. Only a Series beside a DataFrame can be told to be in another order.
+        Such as ``y=y``. Only of what has row names, as the table has, can it be told that it is in
+        another order.
 
     Raises
     ------
     ValueError
-        If a Series has the row names of the table, each once, but in another order.
+        If a Series, or a DataFrame of one column, has the row names of the table, each once, but in
+        another order.
 
     Examples
     --------
@@ -46,12 +48,41 @@ def check_order(X: Any, **beside: Any) -> None:
     if not isinstance(X, pd.DataFrame) or not X.index.is_unique:
         return
     for name, values in beside.items():
-        if not isinstance(values, pd.Series) or values.index.equals(X.index):
+        if not isinstance(values, pd.Series | pd.DataFrame) or values.index.equals(X.index):
             continue
         if values.index.is_unique and len(values) == len(X) and values.index.isin(X.index).all():
             raise ValueError(
                 f"{name} has the rows of X in another order: give {name}.loc[X.index]."
             )
+
+
+def check_labels(y: Any) -> None:
+    """Refuse labels that have no order among each other, such as words and None.
+
+    Parameters
+    ----------
+    y : array-like, shape (n,)
+
+    Raises
+    ------
+    ValueError
+        If they cannot be sorted.
+
+    Examples
+    --------
+    >>> from lspin.model.checks import check_labels
+    >>> check_labels(["a", "b"])
+    """
+    labels = np.asarray(y)
+    if labels.dtype != object:
+        return
+    try:
+        np.unique(labels)
+    except TypeError as error:
+        raise ValueError(
+            "y has labels of several kinds, or rows without one: make all labels text, and leave "
+            "out rows that have none."
+        ) from error
 
 
 def warn_unless_standardised(X: np.ndarray, names: Any = None) -> None:

@@ -20,7 +20,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from torch.nn import functional as F
 
 from lspin.model import saved
-from lspin.model.checks import check_order, warn_unless_standardised
+from lspin.model.checks import check_labels, check_order, warn_unless_standardised
 from lspin.model.closing import ClosingLSPIN
 from lspin.model.distillation import (
     Lesson,
@@ -243,6 +243,8 @@ class _BaseLSPIN(BaseEstimator):
         recipe, mask_recipe = self._recipes()
         is_regression = self.task == "regression"
         check_order(X, y=y, groups=groups, sample_weight=sample_weight)
+        if not is_regression:
+            check_labels(y)
         table, truth = validate_data(self, X, y, dtype=FLOATS, y_numeric=is_regression)
         warn_unless_standardised(table, getattr(self, "feature_names_in_", None))
         donors = None if groups is None else check_groups(groups, len(table))
@@ -390,6 +392,7 @@ class _BaseLSPIN(BaseEstimator):
 
         `expected` is for a `ClosingLSPIN`: what to close gates by.
         """
+        check_device(self.device)
         network = self.network_
         n_gating = network.n_models * network.recipe.n_gating
         n_predicting = network.n_models * network.n_predictors

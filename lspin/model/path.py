@@ -13,10 +13,11 @@ import numpy as np
 import pandas as pd
 from joblib import Memory, Parallel, delayed
 from numpy.typing import ArrayLike
+from scipy.sparse import issparse
 from sklearn.base import clone
 from sklearn.metrics import accuracy_score, f1_score, log_loss, mean_squared_error, r2_score
 from sklearn.pipeline import Pipeline
-from sklearn.utils import check_array, check_random_state
+from sklearn.utils import check_array, check_consistent_length, check_random_state
 from tqdm import tqdm
 
 from lspin.data.tables import aligned
@@ -181,6 +182,9 @@ def lspin_path(
         groups = None if groups is None else aligned(groups, X.index, "groups")
         if sample_weight is not None:
             sample_weight = aligned(sample_weight, X.index, "sample_weight")
+    if issparse(X):
+        raise TypeError("A path needs dense data: give X.toarray().")
+    check_consistent_length(X, y)
     y = np.asarray(y)
     donors = None if groups is None else check_groups(groups, len(y))
     weight = None if sample_weight is None else check_sample_weight(sample_weight, len(y))

@@ -911,16 +911,31 @@ def test_values_are_aligned_or_refused():
         aligned(pd.Series([1, 2, 3]), index, "y")
 
 
+def test_a_donor_is_the_same_in_every_table_of_ones_own():
+    X = pd.DataFrame({"tau": [1.0, 2.0]}, index=["a", "b"])
+    one = own_cells(X, ["x", "y"], donors=["M1", "M2"]).donors
+    other = own_cells(X, ["x", "y"], donors=["M3", "M1"]).donors
+    assert one.iloc[0] == other.iloc[1] and not {*other} & {one.iloc[1]}
+    alone = own_cells(X, ["x", "y"]).donors
+    assert not {*alone} & {*own_cells(X.set_axis(["c", "d"]), ["x", "y"]).donors}
+
+
 def test_a_table_of_ones_own_is_a_record_like_any_other():
     X = pd.DataFrame({"soma area": [90, 130, 80], "tau": [1.0, None, 3.0]}, index=["a", "b", "c"])
     y = pd.Series(["basket", "pyramidal", "basket"], ["c", "b", "a"])
     cells = own_cells(X, y, donors=["M2", "M1", "M2"])
-    assert cells.X.index.tolist() == [1, 2, 3] and cells.donors.tolist() == [0, 1, 0]
+    assert cells.X.index.tolist() == [1, 2, 3]
+    first, second, third = cells.donors
+    assert first == third != second
     assert cells.classes == ("basket", "pyramidal") and cells.counts().tolist() == [2, 1]
     assert cells.y.tolist() == ["basket", "pyramidal", "basket"]
     assert "a table of your own; 3 cells" in repr(cells) and not cells.is_synthetic
     assert own_cells(X, y).donors.is_unique
-    assert own_cells(X.set_axis([30, 10, 20]), list(y)).X.index.tolist() == [30, 10, 20]
+    assert own_cells(X, y, donors=[7, 5, 7]).donors.tolist() == [7, 5, 7]
+    for ids in ([30, 10, 20], [30.0, 10.0, 20.0], ["30", "10", "20"]):
+        assert own_cells(X.set_axis(ids), list(y)).X.index.tolist() == [30, 10, 20]
+    for ids in ([30, 10, 10], [0.5, 1, 2], ["30", "30.0", "1"], [None, 1, 2]):
+        assert own_cells(X.set_axis(ids), list(y)).X.index.tolist() == [1, 2, 3]
     for missing in (None, np.nan):
         with pytest.raises(ValueError, match="donors is missing for 1 of 3 cells"):
             own_cells(X, y, donors=["M1", missing, "M2"])

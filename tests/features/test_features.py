@@ -225,6 +225,21 @@ def test_extremes_are_clipped(twin):
     assert (Z["vrest"] == 5).all() and (Z["sag"] == -5).all()
 
 
+@pytest.mark.parametrize("output", ["pandas", "default"])
+@pytest.mark.parametrize("pipeline", [table_inputs(), model_inputs(["tau", "sag"])])
+def test_columns_are_never_taken_for_others(pipeline, output):
+    table = pd.DataFrame({"tau": [10.0, 20.0, 40.0], "sag": [0.1, 0.3, 0.2]})
+    fitted = clone(pipeline).set_output(transform=output).fit(table)
+    for other in (
+        table[["sag", "tau"]],
+        table.rename(columns={"tau": "ri"}),
+        table.assign(ri=1.0),
+        table[["tau"]],
+    ):
+        with pytest.raises(ValueError, match="feature names should match"):
+            fitted.transform(other)
+
+
 def test_pipeline_clones_and_lists_names(twin):
     pipeline = clone(model_inputs()).fit(twin.X)
     assert pipeline.get_feature_names_out().tolist() == list(ENGINEERED_FEATURES)

@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 import torch
 from joblib import Memory, parallel_config
+from scipy.sparse import csr_array
 from sklearn.base import clone
 from sklearn.feature_selection import SelectKBest
 from sklearn.linear_model import Ridge
@@ -187,6 +188,15 @@ def test_what_makes_no_path_is_refused_before_anything_is_trained(settings, erro
     settings = {"model": LSPINClassifier(), "groups": donors, **settings}
     with pytest.raises(error, match=message):
         lspin_path(X=X, y=donors % 2, **settings)
+
+
+@pytest.mark.parametrize("n", [30, 50])
+def test_a_table_of_another_length_than_its_labels_is_refused(n):
+    X, model = np.random.default_rng(0).normal(size=(40, 3)), LSPINClassifier(n_steps=1)
+    with pytest.raises(ValueError, match="inconsistent numbers of samples"):
+        lspin_path(model, X, np.arange(n) % 2, values=(1,), verbose=0)
+    with pytest.raises(TypeError, match="needs dense data"):
+        lspin_path(model, csr_array(X), np.arange(40) % 2, values=(1,), verbose=0)
 
 
 @pytest.mark.parametrize(("limit", "values"), [("lam", (0.1, -1)), ("max_open", (5, 0))])

@@ -331,9 +331,27 @@ def test_rows_in_another_order_are_refused_not_paired_by_position(data, which):
     beside[which] = beside[which].iloc[::-1]
     with pytest.raises(ValueError, match=rf"{which} has the rows of X in another order: give"):
         small(n_steps=1).fit(X, **beside)
+    if which == "y":
+        with pytest.raises(ValueError, match="y has the rows of X in another order"):
+            small(n_steps=1).fit(X, beside["y"].to_frame())
     beside[which] = beside[which].loc[X.index].reset_index(drop=True).rename(lambda i: i + 1000)
     again = small(n_steps=1).fit(X, **beside)  # other names: by position, as in scikit-learn
     np.testing.assert_array_equal(right.predict_proba(X), again.predict_proba(X))
+
+
+@pytest.mark.parametrize("odd", [None, pd.NA, 3, np.nan])
+def test_labels_that_cannot_be_sorted_are_named(data, odd):
+    y = np.where(data[1], "a", "b").astype(object)
+    y[5] = odd
+    with pytest.raises(ValueError, match="y has labels of several kinds, or rows without one"):
+        small(n_steps=1).fit(data[0], y)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="for machines without a GPU")
+def test_a_model_is_not_sent_to_a_gpu_that_is_not_there(data):
+    model = small(n_steps=1).fit(*data).set_params(device="cuda")
+    with pytest.raises(ValueError, match="torch sees no GPU here"):
+        model.predict(data[0])
 
 
 @pytest.mark.parametrize("factor", [100.0, 0.001])
