@@ -587,8 +587,9 @@ def _read_csv(path: Path) -> Traces:
     table.columns = [str(name).strip().lower() for name in table.columns]
     time = [name for name in table if _named(name)[0] == "s"]
     columns = {name: _named(name) for name in table if _named(name)[0] in ("mV", "pA")}
-    if len(table.columns) == 1 and ";" in table.columns[0]:
-        raise _NotRead("is separated by semicolons: save it with commas, and with decimal points.")
+    for separator, what in ((";", "semicolons"), ("\t", "tabs")):
+        if len(table.columns) == 1 and separator in table.columns[0]:
+            raise _NotRead(f"is separated by {what}: save it with commas, and with decimal points.")
     if not (time and columns):
         raise _NotRead(
             "needs columns time_s (or time_ms), voltage_mv (or voltage_v) and current_pa (or "

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import csv
 import os
+import re
 import warnings
+from itertools import dropwhile
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -260,10 +262,10 @@ def is_feature_table(path: str | os.PathLike[str]) -> bool:
     path = Path(path)
     if path.suffix.lower() != ".csv":
         return False
-    with path.open(encoding="utf-8-sig", errors="replace") as file:
+    with path.open(encoding=_encoding(path), errors="replace") as file:
         for _, line in zip(range(100), file, strict=False):
-            if line.strip() and not line.startswith("#"):
-                names = {part.strip().strip('"') for part in line.replace(";", ",").split(",")}
+            if not _is_above_names(line):
+                names = {part.strip().strip('"') for part in re.split("[,;\t]", line)}
                 return bool(names & {*RELEASED_FEATURES, *ENGINEERED_FEATURES})
     return False
 
@@ -276,8 +278,9 @@ def read_features(path: str | os.PathLike[str]) -> pd.DataFrame:
     path : path-like
         A CSV file whose columns are named as in :data:`TEMPLATE_FEATURES`, as `write_template`
         writes it, or as in :data:`~lspin.data.RELEASED_FEATURES`. A column ``cell`` (or
-        ``specimen_id``) names the cells. A row ``unit`` is checked, example rows are left out. What
-        was not measured is empty.
+        ``specimen_id``) names the cells. A row ``unit`` is checked, the example of the form is left
+        out, and so are lines above the names of the columns that begin with ``#``. What was not
+        measured is empty. In UTF-8 or UTF-16.
 
     Returns
     -------
@@ -316,7 +319,7 @@ def read_features(path: str | os.PathLike[str]) -> pd.DataFrame:
     if named:
         is_unit = ids.str.lower().isin([_UNIT_ROW, "units"])
         _check_unit_row(path.name, table[is_unit])
-        keep = ~(is_unit | ids.str.lower().str.startswith("example"))
+        keep = ~(is_unit | (ids.str.lower() == _EXAMPLE))
         table, ids = table[keep], ids[keep]
         if (ids == "").any():
             raise ValueError(f"{path.name}: a row has no name in the column {named!r}.")
@@ -495,17 +498,33 @@ def _first_repeated(names: list[str]) -> str:
     return next(name for name in names if names.count(name) > 1)
 
 
+def _encoding(path: Path) -> str:
+    """Tell the encoding of a table; spreadsheets save "Unicode text" as UTF-16."""
+    with path.open("rb") as file:
+        return "utf-16" if file.read(2) in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig"
+
+
+def _is_above_names(line: str) -> bool:
+    """Tell a comment or an empty line above the names of the columns. Below, a cell may be "#1"."""
+    return not line.strip() or line.startswith("#")
+
+
 def _texts(path: Path) -> pd.DataFrame:
     """Read the cells of a table as text; rows must be whole."""
     try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines(keepends=True)
-        rows = list(csv.reader((line for line in lines if not line.startswith("#")), strict=True))
+        text = path.read_text(encoding=_encoding(path))
+        lines = list(dropwhile(_is_above_names, text.splitlines(keepends=True)))
+        rows = list(csv.reader(lines, strict=True))
     except (UnicodeDecodeError, csv.Error) as error:
         raise ValueError(f"{path.name} is no table of features ({error}).") from error
     rows = [row for row in rows if any(part.strip() for part in row)]  # spreadsheets leave blanks
     names = [name.strip() for name in rows[0]] if rows else []
-    if len(names) == 1 and ";" in names[0]:
-        raise ValueError(f"{path.name} is separated by semicolons: save it with commas.")
+    for separator, what in ((";", "semicolons"), ("\t", "tabs")):
+        if len(names) == 1 and separator in names[0]:
+            raise ValueError(
+                f"{path.name} is separated by {what}, so it has no column that is a feature: save "
+                "it with commas."
+            )
     for number, row in enumerate(rows, start=1):
         if len(row) != len(names):
             raise ValueError(

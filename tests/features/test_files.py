@@ -293,9 +293,10 @@ def test_empty_rows_at_the_end_of_a_table_do_no_harm(cell, tmp_path):
     assert amplitudes(read_recording(path)) == list(STEPS_PA)
 
 
-def test_a_recording_with_semicolons_is_refused(cell, tmp_path):
-    table(*cell).to_csv(tmp_path / "cell.csv", index=False, sep=";", decimal=",")
-    with pytest.raises(ValueError, match="separated by semicolons"):
+@pytest.mark.parametrize(("separator", "what"), [(";", "semicolons"), ("\t", "tabs")])
+def test_a_recording_with_other_separators_is_refused(separator, what, cell, tmp_path):
+    table(*cell).to_csv(tmp_path / "cell.csv", index=False, sep=separator, decimal=",")
+    with pytest.raises(ValueError, match=f"separated by {what}"):
         read_recording(tmp_path / "cell.csv")
 
 

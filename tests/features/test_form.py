@@ -141,6 +141,7 @@ def test_recorded_cells_raise_no_false_alarm(real_data, monkeypatch):
         ('cell,tau\nA,"12', "no table of features"),
         ("cell,tau,tau\nA,12,13", "two columns named 'tau'"),
         ("", "no column that is a feature"),
+        ("\n# nothing", "no column that is a feature"),
     ],
 )
 def test_what_is_no_table_of_features_is_refused(text, message, tmp_path):
@@ -157,6 +158,25 @@ def test_comments_blank_rows_and_signs_in_names_do_no_harm(tmp_path):
     with pytest.warns(UserWarning, match="note"):
         X = read_features(path)
     assert X["tau"].to_dict()["A#1"] == 12 and np.isnan(X.loc["B 2", "tau"])
+
+
+@pytest.mark.parametrize("names", [["Example_07", "ex8", "EXAMPLECELL"], ["#1", "c2", "#3"]])
+def test_no_cell_is_left_out_for_its_name(names, cells, tmp_path):
+    path = filled(tmp_path / "cells.csv", cells.iloc[:3].set_axis(names))
+    path.write_text("# from our lab\n" + path.read_text())
+    assert read_features(path).index.tolist() == names
+
+
+def test_a_form_in_utf_16_is_read_and_one_with_tabs_is_told(cells, tmp_path):
+    path = filled(tmp_path / "cells.csv", cells)
+    text = path.read_text()
+    path.write_text(text, encoding="utf-16")
+    assert is_feature_table(path)
+    np.testing.assert_allclose(read_features(path).to_numpy(), cells.to_numpy())
+    path.write_text(text.replace(",", "\t"), encoding="utf-16")  # a spreadsheet's Unicode text
+    assert is_feature_table(path)
+    with pytest.raises(ValueError, match=r"^cells.csv is separated by tabs.* save it with commas"):
+        read_features(path)
 
 
 def test_a_recording_is_no_table_of_features(tmp_path):
