@@ -566,15 +566,26 @@ def _read_ibw(path: Path) -> Traces:
     return traces
 
 
+_IBW_HEADERS = {2: (126, 2, 2), 3: (130, 2, 3), 5: (384, 4, 13)}
+"""By version: bytes of the header, where in it the sizes of data, notes and units are, how many."""
+
+
 def _check_ibw_header(path: Path) -> None:
-    """Check the sum over the header: igor2 does not, and a wrong size in it costs minutes."""
+    """Check the sum over the header, and the sizes in it.
+
+    igor2 does neither: a wrong size costs gigabytes and minutes before it is found to be one.
+    """
     with path.open("rb") as file:
         head = file.read(384)
-    for order in ("<i2", ">i2"):
-        version = int(np.frombuffer(head[:2], order)[0]) if len(head) > 1 else 0
-        if length := {2: 126, 3: 130, 5: 384}.get(version):
-            words = np.frombuffer(head[:length], order)
-            if len(head) >= length and int(words.sum(dtype=np.int64)) % 65536 == 0:
+    for order in "<>":
+        version = int(np.frombuffer(head[:2], f"{order}i2")[0]) if len(head) > 1 else 0
+        if version in _IBW_HEADERS and len(head) >= _IBW_HEADERS[version][0]:
+            length, start, n = _IBW_HEADERS[version]
+            words = np.frombuffer(head[:length], f"{order}i2")
+            sizes = np.frombuffer(head[start : start + 4 * n], f"{order}i4").astype(np.int64)
+            if words.sum(dtype=np.int64) % 65536 == 0:
+                if sizes.min() < 0 or sizes.sum() > path.stat().st_size:
+                    raise ValueError("its header says that it is larger than it is")
                 return
     raise ValueError("its header is no Igor binary wave's of version 2, 3 or 5")
 

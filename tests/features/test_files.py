@@ -332,6 +332,20 @@ def test_a_file_that_claims_to_be_huge_is_refused_before_it_is_read(tmp_path):
         read_recording(tmp_path / "cell.h5")
 
 
+@pytest.mark.parametrize("part", ["data", "formula", "labels of dimensions"])
+def test_an_igor_file_that_claims_to_be_huge_is_refused_before_it_is_read(part, cell, tmp_path):
+    write_ibw(tmp_path / "v.ibw", cell[0], HZ, "mV")
+    content = bytearray((tmp_path / "v.ibw").read_bytes())
+    at = {"data": 4, "formula": 8, "labels of dimensions": 48}[part]
+    content[at : at + 4] = (2_000_000_000).to_bytes(4, "little")
+    content[2:4] = bytes(2)  # the sum over the header is put right, so it tells nothing
+    total = int(np.frombuffer(content[:384], "<i2").sum(dtype=np.int64))
+    content[2:4] = (-total % 2**16).to_bytes(2, "little")
+    (tmp_path / "v.ibw").write_bytes(content)
+    with pytest.raises(ValueError, match=r"^v.ibw is damaged.*larger than it is"):
+        read_recording(tmp_path / "v.ibw")  # it took half a minute and four gigabytes
+
+
 # Arrays
 
 
