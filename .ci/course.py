@@ -158,11 +158,12 @@ def deck(chapter):
 
 
 def write_slides(folder, executed):
-    """Write a page of figures for every chapter that the last `make book` ran."""
+    """Write a page of figures for every chapter with figures that the last `make book` ran."""
     folder.mkdir()
     for name in chapters():
-        chapter = nbformat.read(executed / f"{name}.ipynb", as_version=4)
-        (folder / f"{name}.html").write_text(deck(chapter))
+        page = deck(nbformat.read(executed / f"{name}.ipynb", as_version=4))
+        if "<img" in page:
+            (folder / f"{name}.html").write_text(page)
 
 
 def wheels():

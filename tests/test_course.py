@@ -236,6 +236,17 @@ def test_slides_are_the_figures_of_a_chapter():
     assert not page.find_all(["script", "link"])  # nothing from elsewhere
 
 
+def test_a_chapter_without_figures_has_no_slides(tmp_path, monkeypatch):
+    monkeypatch.setattr(course, "chapters", lambda: ["with", "without"])
+    for name, picture in (("with", PIXEL), ("without", None)):
+        data = {"image/png": picture} if picture else {"text/plain": "3"}
+        shown = new_code_cell("x", outputs=[new_output("display_data", data)])
+        notebook = new_notebook(cells=[new_markdown_cell("# Title"), shown])
+        nbformat.write(notebook, tmp_path / f"{name}.ipynb")
+    course.write_slides(tmp_path / "slides", tmp_path)
+    assert [page.name for page in (tmp_path / "slides").iterdir()] == ["with.html"]
+
+
 # The bundle
 
 
