@@ -145,11 +145,19 @@ def with_ibw_checksum(content: bytes) -> bytes:
 
 
 def write_lying_hdf5(path: Path, fuzzed: atheris.FuzzedDataProvider) -> None:
-    """Write a good file, and let names, units, factors, shapes and sweep numbers lie."""
+    """Write a good file, and let names, units, factors, shapes and sweep numbers lie.
+
+    One in ``.nwb`` is of NWB, one in ``.h5`` holds numbered arrays as well.
+    """
     import h5py
 
     write_nwb(path, VOLTAGE, CURRENT, HZ)
     with h5py.File(path, "a") as file:
+        if path.suffix == ".h5":
+            del file.attrs["nwb_version"]
+            file.attrs["sampling_hz"] = float(HZ)
+            for n, (v, i) in enumerate(zip(VOLTAGE, CURRENT, strict=True)):
+                file[f"voltage_mv_{n}"], file[f"current_pa_{n}"] = v, i
         everything: list = []
         file.visititems(lambda _, item: everything.append(item))
         for _ in range(fuzzed.ConsumeIntInRange(1, 5)):
@@ -167,6 +175,7 @@ def write_lying_hdf5(path: Path, fuzzed: atheris.FuzzedDataProvider) -> None:
                     del item.attrs[fuzzed.PickValueInList(list(item.attrs))]
                 else:
                     names = ["voltage_mv", "current_pa", "sampling_hz", "time_s", "electrode"]
+                    names += ["voltage_mv_2", "current_pa_2", "voltage_mv_filtered"]
                     file[fuzzed.PickValueInList(names)] = np.asarray(value)
             except (OSError, ValueError, TypeError, KeyError, RuntimeError, OverflowError):
                 continue  # h5py will not write that
@@ -302,5 +311,7 @@ def some_json(fuzzed: atheris.FuzzedDataProvider) -> object:
 if __name__ == "__main__":
     warnings.simplefilter("ignore")
     target = {"tables": tables, "recordings": recordings, "models": models}[sys.argv.pop(1)]
-    atheris.Setup([*sys.argv, "-timeout=30", "-rss_limit_mb=3000", "-len_control=0"], target)
+    program, *options = sys.argv  # of two options with one name the last one counts
+    usual = ["-timeout=30", "-rss_limit_mb=3000", "-len_control=0"]
+    atheris.Setup([program, *usual, *options], target)
     atheris.Fuzz()
