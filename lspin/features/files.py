@@ -280,9 +280,13 @@ def _scale(unit: Any) -> tuple[str, float]:
 def _read_abf(path: Path) -> Traces:
     import pyabf
 
+    # pyabf prepares for all sweeps that the header claims, be they in the file or not.
+    n_sweeps = _claimed_sweeps(path)
+    if n_sweeps <= path.stat().st_size:  # else not even the header should be given to it
+        n_sweeps = pyabf.ABF(path, loadData=False).sweepCount
+    if n_sweeps > _MOST_SWEEPS:
+        raise _NotRead(f"has {n_sweeps} sweeps: it is damaged, or no protocol of steps.")
     abf = pyabf.ABF(path)
-    if abf.sweepCount > _MOST_SWEEPS:
-        raise _NotRead(f"has {abf.sweepCount} sweeps: it is damaged, or no protocol of steps.")
     measured = [_scale(unit) for unit in abf.adcUnits]
     traces = Traces(sampling_hz=[float(abf.sampleRate)] * abf.sweepCount)
 
@@ -312,6 +316,14 @@ def _read_abf(path: Path) -> Traces:
         units = ", ".join(map(str, abf.adcUnits))
         raise _NotRead(f"has channels in {units}: no voltage in mV and no current in pA.")
     return traces
+
+
+def _claimed_sweeps(path: Path) -> int:
+    """Read lActualEpisodes in the header of versions 1 and 2; 0 if it is none of these."""
+    with path.open("rb") as file:
+        head = file.read(20)
+    at = {b"ABF ": 16, b"ABF2": 12}.get(head[:4])
+    return int.from_bytes(head[at : at + 4], "little") if at else 0
 
 
 def _add_command(abf: Any, traces: Traces, first: int) -> None:

@@ -346,6 +346,16 @@ def test_an_igor_file_that_claims_to_be_huge_is_refused_before_it_is_read(part, 
         read_recording(tmp_path / "v.ibw")  # it took half a minute and four gigabytes
 
 
+@pytest.mark.parametrize("n_sweeps", [6_000, 100_000_000])
+def test_an_abf_file_that_claims_many_sweeps_is_refused_before_it_is_read(n_sweeps, cell, tmp_path):
+    path, _ = write_abf(tmp_path, *cell)
+    content = bytearray(path.read_bytes())
+    content[16:20] = n_sweeps.to_bytes(4, "little")
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=f"^v.abf has {n_sweeps} sweeps: it is damaged"):
+        read_recording(path)  # of 100 million it took more than a minute and five gigabytes
+
+
 # Arrays
 
 
