@@ -34,6 +34,7 @@ from lspin.data import (
     allen,
     as_numbers,
     data_dir,
+    decimal_commas,
     load_cells,
     load_spikes,
     moradi2021,
@@ -68,6 +69,7 @@ def main(argv: list[str] | None = None) -> int:
         0 if all went well, 1 after one sentence on stderr that says what did not, 130 after Ctrl-C.
     """
     parser = argparse.ArgumentParser(prog="lspin", description=__doc__)
+    parser.add_argument("--version", action="version", version=f"lspin {__version__}")
     commands = parser.add_subparsers(dest="command", required=True)
     fetch = commands.add_parser("fetch", help="download the data into the data folder")
     fetch.add_argument(
@@ -148,6 +150,9 @@ def main(argv: list[str] | None = None) -> int:
     )
     template.add_argument("file", nargs="?", type=Path, help="a .csv file; without it, it is shown")
     args = parser.parse_args(argv)
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:  # it was closed: nobody wants to read it
+            setattr(sys, name, open(os.devnull, "w"))
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # a terminal may lack the sign for ohms
             stream.reconfigure(errors="replace")
@@ -281,7 +286,7 @@ def _explain(specimen_id: int, cohort: str | None, figure: Path | None) -> None:
 def _train(
     path: Path, label: str, group: str | None, max_open: int | None, save: Path | None
 ) -> None:
-    table = own_table(read_csv(path), label, group)
+    table = own_table(read_csv(path, [label, group]), label, group)
     if max_open is not None and max_open < 1:
         raise ValueError(f"--max-open must be 1 or more, got {max_open}.")
     if save is not None:
@@ -319,18 +324,21 @@ def _predict(model_path: Path, path: Path, output: Path | None) -> None:
     raw = read_csv(path)
     if output is not None:
         _check_output("--output", output)
+        is_special = output.exists() and not output.is_file()  # a pipe, a device
+        if is_special or output.suffix.lower() not in (".csv", ".txt"):
+            raise ValueError(f"--output {output}: name a file that ends in .csv.")
         if output.exists() and any(output.samefile(other) for other in (path, model_path)):
             raise ValueError(f"--output {output} would replace what is read: name another file.")
     from lspin.model import TableModel
 
     model = TableModel.load(model_path)
-    table = raw.copy()
+    table, commas = raw.copy(), decimal_commas(raw)
     for name in set(model.columns) & set(raw):
-        table[name] = as_numbers(raw[name])
+        table[name] = as_numbers(raw[name], commas)
         if len(words := raw[name][raw[name].notna() & table[name].isna()]):
             raise ValueError(
                 f"{path}: {name} must hold numbers; row {words.index[0] + 1} has "
-                f"{words.iloc[0]!r}. Leave empty what was not measured."
+                f"{words.iloc[0]!r}. Leave empty what was not measured, and separate no thousands."
             )
     found = model.predict(table)
     limit = model.model.max_open_
@@ -338,15 +346,19 @@ def _predict(model_path: Path, path: Path, output: Path | None) -> None:
         gates = model.gates(table)
         found["read_from"] = ["; ".join(row.index[row > 0]) for _, row in gates.iterrows()]
     # What the model does not know, such as names of samples, says which row is which.
-    others = raw.drop(columns=[*model.columns, *found.columns], errors="ignore")
+    others = raw.drop(columns=list(model.columns), errors="ignore")
+    if taken := [name for name in found if name in others]:
+        raise ValueError(f"{path} has a column {taken[0]!r} already: rename it, so it is kept.")
     text = others.join(found).to_csv(index=False, float_format="%.6g")
     if output is None:
         if sys.stdout.isatty():
             print(text, end="")
         else:
-            sys.stdout.write(text)  # a file or a program gets the names as they are
+            if isinstance(sys.stdout, io.TextIOWrapper):  # a file or a program gets all letters
+                sys.stdout.reconfigure(encoding="utf-8")
+            sys.stdout.write(text)
         return
-    with atomic_write(output) as temporary:
+    with atomic_write(output.resolve()) as temporary:  # a link goes on pointing where it did
         temporary.write_text(text, encoding="utf-8")
     print(f"{len(found)} rows: {output}")
 

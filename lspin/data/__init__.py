@@ -49,7 +49,7 @@ from lspin.data import (
     twin,
 )
 from lspin.data.folds import donor_folds
-from lspin.data.own_table import OwnTable, as_numbers, own_table, read_csv
+from lspin.data.own_table import OwnTable, as_numbers, decimal_commas, own_table, read_csv
 from lspin.data.patchseq import (
     CLASS_OF_SUBCLASS,
     HALF_WIDTH,
@@ -89,6 +89,7 @@ __all__ = [
     "add_half_width",
     "aligned",
     "as_numbers",
+    "decimal_commas",
     "data_dir",
     "dendrites_contradict",
     "donor_folds",

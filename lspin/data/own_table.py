@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import csv
 import re
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from io import StringIO
+from numbers import Real
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +27,13 @@ HUGE = 1e100
 
 MISSING = frozenset({"", "na", "n/a", "nan", "null", "none", "?", "-"})
 """What says that a value is missing, in small letters."""
+
+MISSING_LABELS = frozenset({"", "NA", "N/A", "NaN", "nan"})
+"""What says that a label is missing. Fewer: "none" may be a treatment, "Na" a channel."""
+
+_DECIMAL_COMMA = re.compile(r"[+-]?\d*,\d+(?:[eE][+-]?\d+)?")
+_THOUSANDS = re.compile(r"[+-]?[1-9]\d{0,2}(?:(?:,\d{3})+|(?:\.\d{3})+)")
+"""A number that may be larger than a thousand, or have three decimals."""
 
 _TRUTH = {"True": "1", "TRUE": "1", "False": "0", "FALSE": "0"}
 
@@ -75,13 +84,16 @@ class OwnTable:
         return self.y.dtype == np.float64
 
 
-def read_csv(path: Path) -> pd.DataFrame:
+def read_csv(path: Path, labels: Sequence[str | None] = ()) -> pd.DataFrame:
     r"""Read a CSV file, whatever program wrote it, with every value as text.
 
     Parameters
     ----------
     path : Path
         Columns separated by commas, semicolons or tabs; in UTF-8, UTF-16 or Windows' Latin.
+    labels : sequence of str, optional
+        Columns of labels or groups. In these "none" or "-" is a name; of what is written there only
+        `MISSING_LABELS` is missing.
 
     Returns
     -------
@@ -108,9 +120,12 @@ def read_csv(path: Path) -> pd.DataFrame:
     0  1,5    a
     1  NaN    b
     """
-    text = _text(path)
-    first = text.lstrip("\n").split("\n", 1)[0]
-    separator = max(",;\t", key=first.count)
+    text = _text(path).lstrip("\n")
+    if told := re.match(r"sep=([,;\t])\n", text):  # Excel writes and obeys such a line
+        text = text[told.end() :]
+    # Not what stands between quotation marks: a name may hold any of them.
+    first = re.sub(r'"[^"]*"', "", text).split("\n", 1)[0]
+    separator = told[1] if told else max(",;\t", key=first.count)
     lines = csv.reader(StringIO(text), delimiter=separator, skipinitialspace=True, strict=True)
     names: list[str] = []
     rows = []
@@ -127,7 +142,12 @@ def read_csv(path: Path) -> pd.DataFrame:
                     f"{len(names)} names"
                 )
             else:
-                rows.append([np.nan if field.lower() in MISSING else field for field in fields])
+                rows.append(
+                    [
+                        np.nan if _is_missing(field, name in labels) else field
+                        for name, field in zip(names, fields, strict=True)
+                    ]
+                )
     except (ValueError, csv.Error) as error:
         what = str(error).replace("unexpected end of data", "a quotation mark is never closed")
         raise ValueError(f"{path} cannot be read as a table: {what}.") from error
@@ -137,6 +157,10 @@ def read_csv(path: Path) -> pd.DataFrame:
     if not rows:
         raise ValueError(f"{path} has a line of column names and no rows.")
     return pd.DataFrame(rows, columns=names, dtype=object)
+
+
+def _is_missing(field: str, is_label: bool) -> bool:
+    return field in MISSING_LABELS if is_label else field.lower() in MISSING
 
 
 def _text(path: Path) -> str:
@@ -161,13 +185,48 @@ def _text(path: Path) -> str:
     return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
-def as_numbers(column: pd.Series) -> pd.Series:
+def decimal_commas(raw: pd.DataFrame) -> bool:
+    """Tell whether a table writes its decimals with commas.
+
+    Parameters
+    ----------
+    raw : DataFrame
+        From `read_csv`.
+
+    Returns
+    -------
+    bool
+        Whether any number in it can be read in no other way: "0,5", but not "1,170".
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from lspin.data import decimal_commas
+    >>> decimal_commas(pd.DataFrame({"area": ["1,170", "0,5"]}))
+    True
+    >>> decimal_commas(pd.DataFrame({"area": ["1,170", "878"]}))
+    False
+    """
+    return any(
+        isinstance(text, str)
+        and _DECIMAL_COMMA.fullmatch(text) is not None
+        and not _THOUSANDS.fullmatch(text)
+        for name in raw.select_dtypes(exclude="number")
+        for text in raw[name]
+    )
+
+
+def as_numbers(column: pd.Series, commas: bool | None = None) -> pd.Series:
     """Return a column of texts as numbers, float64; NaN where a text is not one.
 
     Parameters
     ----------
     column : Series
-        Texts; "1.5", "1,5", "True" and "False" are numbers.
+        Texts; "1.5", "True" and "False" are numbers.
+    commas : bool, optional
+        Whether decimals are written with commas, as in "1,5"; by default the column tells. In a
+        column of nothing but such numbers as "1,170", or "1.170" where decimals have commas, nobody
+        knows whether a thousand is meant: these become NaN.
 
     Returns
     -------
@@ -179,12 +238,24 @@ def as_numbers(column: pd.Series) -> pd.Series:
     >>> from lspin.data import as_numbers
     >>> as_numbers(pd.Series(["1,5", "True", "n.d."])).tolist()
     [1.5, 1.0, nan]
+    >>> as_numbers(pd.Series(["1,170", "878"])).tolist()
+    [nan, 878.0]
     """
-    if pd.api.types.is_numeric_dtype(column):
+    if pd.api.types.is_numeric_dtype(column) and column.dtype.kind != "c":
         return column.astype(np.float64)
-    text = column.map(lambda value: _TRUTH.get(value, value)).astype(object)
-    text = text.str.replace(r"^([+-]?\d*),(\d+(?:[eE][+-]?\d+)?)$", r"\1.\2", regex=True)
-    return pd.to_numeric(text, errors="coerce").astype(np.float64)
+    commas = decimal_commas(column.to_frame()) if commas is None else commas
+    # Where decimals have commas, points may separate thousands, unless one of them cannot.
+    points = [text for text in column if isinstance(text, str) and "." in text]
+    is_doubtful = commas and all(map(_THOUSANDS.fullmatch, points))
+
+    def number(value: object) -> object:
+        if not isinstance(value, str):
+            return value if isinstance(value, Real) else np.nan
+        if commas and _DECIMAL_COMMA.fullmatch(value):
+            return value.replace(",", ".")
+        return np.nan if is_doubtful and "." in value else _TRUTH.get(value, value)
+
+    return pd.to_numeric(column.astype(object).map(number), errors="coerce").astype(np.float64)
 
 
 def own_table(raw: pd.DataFrame, label: str, group: str | None = None) -> OwnTable:
@@ -224,12 +295,15 @@ def own_table(raw: pd.DataFrame, label: str, group: str | None = None) -> OwnTab
             )
     if label == group:
         raise ValueError("The label cannot be the group as well.")
+    if not raw.columns.is_unique or not raw.index.is_unique:
+        raise ValueError("Every column, and every row, must have a name of its own.")
+    commas = decimal_commas(raw)
     rows = raw[raw[label].notna() & (True if group is None else raw[group].notna())]
     remarks = []
     if len(rows) < len(raw):
         what = "label" if group is None else "label or group"
         remarks.append(f"{len(raw) - len(rows)} of {len(raw)} rows have no {what}: left out.")
-    y, remark = _label(rows[label])
+    y, remark = _label(rows[label], as_numbers(rows[label], commas))
     remarks.append(remark)
     donors = pd.Series(range(len(rows)), rows.index) if group is None else rows[group]
     if y.dtype != np.float64:
@@ -253,19 +327,26 @@ def own_table(raw: pd.DataFrame, label: str, group: str | None = None) -> OwnTab
     groups = pd.Series(pd.factorize(donors)[0].astype(np.int64), rows.index, name="group")
     numbers, left_out = {}, {}
     for name in rows.columns.drop([label] + ([] if group is None else [group])):
-        numbers[name] = as_numbers(rows[name])
+        numbers[name] = as_numbers(rows[name], commas)
         if why := _why_not(rows[name], numbers[name], y, None if group is None else groups):
             left_out[name] = why
             del numbers[name]
     if not numbers:
         reasons = "; ".join(f"{name}: {why}" for name, why in left_out.items())
         raise ValueError(f"No column can be learned from. {reasons[:500] or 'There is no other.'}")
-    return OwnTable(pd.DataFrame(numbers, rows.index), y, groups, left_out, tuple(remarks))
+    X = pd.DataFrame(numbers, rows.index)
+    if group is None and (copies := int(X.duplicated().sum())):
+        remarks.append(
+            f"{copies} of {len(X)} rows are copies of another in all that is measured: if they are "
+            "of the same individuals, a model is tested on what it has seen. Leave them out."
+        )
+    return OwnTable(X, y, groups, left_out, tuple(remarks))
 
 
-def _label(column: pd.Series) -> tuple[pd.Series, str]:
+def _label(column: pd.Series, numbers: pd.Series) -> tuple[pd.Series, str]:
     """Return the label as classes or values, and in a sentence by which rule."""
-    numbers = as_numbers(column)
+    if doubt := _doubt(column[numbers.isna()]):
+        raise ValueError(f"The label {column.name} cannot be read: {doubt}.")
     is_bool = column.isin(list(_TRUTH)).all()
     n = column.nunique()
     if is_bool or numbers.isna().any():
@@ -310,6 +391,8 @@ def _why_not(
     if not there.any():
         return "empty"
     if words := texts[there & numbers.isna()].tolist():
+        if doubt := _doubt(words):
+            return doubt
         if len(words) < 0.2 * there.sum():
             return (
                 f'numbers, but "{words[0]}" in {len(words)} of {len(texts)} rows; '
@@ -333,6 +416,14 @@ def _why_not(
         return "a copy of the label"
     if groups is not None and whole and _one_to_one(values, groups.loc[values.index]):
         return "another name of the group"
+    return None
+
+
+def _doubt(texts: Iterable[object]) -> str | None:
+    """Say which text may be a thousand or a fraction; None if there is none."""
+    for text in texts:
+        if isinstance(text, str) and _THOUSANDS.fullmatch(text):
+            return f'"{text}" may have three decimals, or separate thousands: write it without'
     return None
 
 

@@ -49,6 +49,9 @@ ADDED: dict[str, dict[str, Any]] = {"parameters": {}, "recipe": {}}
 """Of each parameter of an estimator and each field of `Recipe` that came after format 1: the value
 with which a model does what it did before. A file that is older than the field is read with it."""
 
+HUGE = 1e30
+"""No training makes weights that large, and with them answers would overflow."""
+
 MAX_LABEL = 10_000
 """Characters of a class label. A file may claim any number, and memory is reserved for it."""
 
@@ -236,6 +239,12 @@ def describe(estimator: Any) -> tuple[dict, Arrays]:
     }
     if estimator.task == "classification":
         classes = estimator.classes_
+        if classes.dtype.kind not in "biufUO" or not all(
+            isinstance(label, bool | int | float | str) for label in classes.tolist()
+        ):
+            raise ValueError(
+                f"Classes such as {classes[0]!r} cannot be saved: train with y.astype(str)."
+            )
         fitted["classes_"] = {"dtype": classes.dtype.str, "values": classes.tolist()}
         fitted["temperature_"] = float(estimator.temperature_)
     else:
@@ -308,6 +317,7 @@ def revive(cls: type[Model], description: dict, arrays: Arrays) -> Model:
     estimator = cls(
         **{name: _parameter(value) for name, value in given.items()} | {"device": "cpu"}
     )
+    estimator._recipes()  # type: ignore[attr-defined] # refuses settings that cannot be used
     fitted = description["fitted"]
     n_features = whole_number("n_features_in_", fitted["n_features_in_"])
     attributes: dict[str, Any] = {"n_features_in_": n_features}
@@ -323,8 +333,8 @@ def revive(cls: type[Model], description: dict, arrays: Arrays) -> Model:
         singles, n_outputs = ["_y_mean", "_y_scale"], 1
     for name in singles:
         attributes[name] = float(numbers([fitted[name]], 1)[0])
-    if not all(a.dtype == np.float64 and np.isfinite(a).all() for a in arrays.values()):
-        raise ValueError("has weights that are not finite numbers.")
+    if not all(a.dtype == np.float64 and (np.abs(a) < HUGE).all() for a in arrays.values()):
+        raise ValueError("has weights that are not finite numbers, or far too large.")
     described, task = description["network"], estimator.task  # type: ignore[attr-defined]
     make = _closing if "reader" in described else _network
     attributes["network_"] = make(described, n_features, n_outputs, arrays, task)

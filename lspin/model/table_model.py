@@ -10,6 +10,7 @@ from typing import Any, Self
 
 import numpy as np
 import pandas as pd
+from sklearn.base import BaseEstimator
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
@@ -18,6 +19,7 @@ from lspin.features.form import impossible_values
 from lspin.features.inputs import LOGGED_FEATURES, model_inputs, table_inputs
 from lspin.model import saved
 from lspin.model.estimator import LSPINClassifier, LSPINRegressor
+from lspin.model.recipe import is_number
 
 FAR_SD = 5.0
 """Values so many standard deviations from the mean of the training rows are far away."""
@@ -88,9 +90,13 @@ class TableModel:
                 "A TableModel is made of the steps of model_inputs() or table_inputs(), and an "
                 f"LSPINClassifier or LSPINRegressor; these are {[name for name, _ in steps]}."
             )
+        _check_settings(inputs)
         check_is_fitted(model)
-        if getattr(inputs["impute"], "feature_names_in_", None) is None:
-            raise ValueError("A TableModel needs a pipeline that was fitted on a DataFrame.")
+        if any(getattr(steps[i][1], "feature_names_in_", None) is None for i in (0, -2)):
+            raise ValueError(
+                "A TableModel needs a pipeline that was fitted on a DataFrame whose columns have "
+                "names, not numbers."
+            )
 
     @property
     def model(self) -> LSPINClassifier | LSPINRegressor:
@@ -135,11 +141,11 @@ class TableModel:
         x, model = self._standardised(table), self.model
         for doubt in self._doubts(table):
             warnings.warn(f"{doubt} Those answers are guesses.", UserWarning, stacklevel=2)
-        found = pd.DataFrame({"predicted": model.predict(x)}, index=table.index)
-        if isinstance(model, LSPINRegressor):
-            return found
-        names = [f"p({name})" for name in model.classes_]
-        return found.join(pd.DataFrame(model.predict_proba(x), table.index, names))
+        found = {"predicted": model.predict(x)}
+        if isinstance(model, LSPINClassifier):
+            names = [f"p({name})" for name in model.classes_]
+            found |= dict(zip(names, model.predict_proba(x).T, strict=True))
+        return pd.DataFrame(found, index=table.index)
 
     def _doubts(self, table: pd.DataFrame) -> list[str]:
         """Say what is unlike the training rows: rows without a value, far columns, far rows."""
@@ -193,6 +199,8 @@ class TableModel:
         return pd.DataFrame(gates, table.index, list(self.inputs))
 
     def _standardised(self, table: pd.DataFrame, clipped: bool = True) -> pd.DataFrame:
+        if not isinstance(table, pd.DataFrame):
+            raise ValueError(f"The table must be a DataFrame, got {type(table).__name__}.")
         if missing := [name for name in self.columns if name not in table]:
             raise ValueError(
                 f"The table lacks {len(missing)} of the {len(self.columns)} columns that this "
@@ -206,7 +214,7 @@ class TableModel:
                 f"The table has two columns named {table.columns[table.columns.duplicated()][0]}."
             )
         for name in table:
-            if not pd.api.types.is_numeric_dtype(table[name]):
+            if not pd.api.types.is_numeric_dtype(table[name]) or table[name].dtype.kind == "c":
                 raise ValueError(f"Column {name} must hold numbers; it holds other things.")
             if np.isinf(table[name].to_numpy(dtype=float, na_value=np.nan)).any():
                 raise ValueError(f"Column {name} holds infinite values: leave unknown ones empty.")
@@ -280,6 +288,25 @@ def _flat(pipeline: Pipeline) -> list[tuple[str, Any]]:
     for name, step in pipeline.steps:
         flat += _flat(step) if isinstance(step, Pipeline) else [(name, step)]
     return flat
+
+
+def _check_settings(inputs: dict[str, Any]) -> None:
+    """Refuse steps with other settings than ours: a file says nothing of them."""
+    usual = dict(_flat(model_inputs() if "log" in inputs else table_inputs()))
+    for name, step in inputs.items():
+        if type(step) is not type(usual[name]) or _settings(step) != _settings(usual[name]):
+            raise ValueError(
+                f"A TableModel is made of the steps of model_inputs() or table_inputs() as they "
+                f"are, but {name} was changed: {step!r}."
+            )
+    limits = inputs["clip"].kw_args or {}
+    if set(limits) != {"a_min", "a_max"} or not all(map(is_number, limits.values())):
+        raise ValueError(f"clip needs two numbers, a_min and a_max, got {limits}.")
+
+
+def _settings(step: BaseEstimator) -> dict[str, str]:
+    # As text, because NaN is not equal to itself. A file holds the limits of clip.
+    return {name: repr(value) for name, value in step.get_params().items() if name != "kw_args"}
 
 
 def _logged(steps: Sequence[str], inputs: Sequence[str]) -> list[str]:

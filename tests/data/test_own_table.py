@@ -170,3 +170,72 @@ def test_rows_that_cannot_be_tested_are_left_out():
 def test_tables_from_which_nothing_can_be_learned_are_refused(columns, label, group, said):
     with pytest.raises(ValueError, match=said):
         own_table(raw(**columns), label, group)
+
+
+@pytest.mark.parametrize(
+    ("texts", "numbers"),
+    [
+        (["1,170", "878", "2,050"], [np.nan, 878, np.nan]),  # thousands, or three decimals?
+        (["1,170,500"], [np.nan]),
+        (["1,170", "0,5"], [1.17, 0.5]),
+        (["1,17", "2,170"], [1.17, 2.17]),
+        (["0,170", "0,250"], [0.17, 0.25]),
+        (["-12,500", "1234,5"], [-12.5, 1234.5]),
+        (["1.170", "0,5"], [np.nan, 0.5]),
+        (["1.170", "1.5", "0,5"], [1.17, 1.5, 0.5]),
+        (["1.170", "878"], [1.17, 878]),
+        ([pd.Timestamp("2020-01-01"), "3", 1j, None], [np.nan, 3, np.nan, np.nan]),
+    ],
+)
+def test_thousands_are_never_read_as_fractions(texts, numbers):
+    np.testing.assert_array_equal(as_numbers(pd.Series(texts, dtype=object)), numbers)
+
+
+def test_a_column_that_may_hold_thousands_is_left_out_unless_the_table_tells():
+    n = 40
+    raw = pd.DataFrame({"kind": ["a", "b"] * (n // 2), "z": [f"{k % 7}.5" for k in range(n)]})
+    raw["area"] = [f"{1000 + 7 * k:,}" if k % 3 else str(900 + k) for k in range(n)]
+    found = own_table(raw, "kind")
+    assert list(found.X) == ["z"]
+    assert found.left_out["area"] == '"1,007" may have three decimals, or separate thousands: ' + (
+        "write it without"
+    )
+    with pytest.raises(ValueError, match="label area cannot be read: .*three decimals"):
+        own_table(raw, "area")
+    raw["z"] = raw["z"].str.replace(".", ",")  # decimals have commas here, so these are decimals
+    assert own_table(raw, "kind").X["area"].iloc[1] == 1.007
+
+
+def test_labels_may_be_words_that_elsewhere_say_missing(tmp_path):
+    path = tmp_path / "t.csv"
+    path.write_text("drug,ion,area\nnone,Na,none\n-,K,-\nNA,NaN,1\n,,2\n")
+    table = read_csv(path, ["drug", "ion", None])
+    assert table["drug"].fillna("?").tolist() == ["none", "-", "?", "?"]
+    assert table["ion"].fillna("?").tolist() == ["Na", "K", "?", "?"]
+    assert table["area"].isna().tolist() == [True, True, False, False]
+
+
+def test_copies_of_rows_are_told_of():
+    raw = pd.DataFrame({"kind": ["a", "b"] * 20, "x": [f"{k % 30}.5" for k in range(40)]})
+    said = "10 of 40 rows are copies of another"
+    assert any(said in remark for remark in own_table(raw, "kind").remarks)
+    raw["mouse"] = [f"m{k % 30}" for k in range(40)]
+    assert not any(said in remark for remark in own_table(raw, "kind", "mouse").remarks)
+
+
+def test_what_spreadsheets_say_of_separators_is_heeded(tmp_path):
+    path = tmp_path / "t.csv"
+    path.write_text("sep=;\nkind;area\na;1,5\n")
+    assert read_csv(path).to_dict("list") == {"kind": ["a"], "area": ["1,5"]}
+    path.write_text('"kind, its name, and more";area\na;1,5\n')
+    assert list(read_csv(path)) == ["kind, its name, and more", "area"]
+
+
+def test_rows_and_columns_of_one_name_are_refused():
+    raw = pd.DataFrame({"kind": ["a", "b"] * 20, "x": range(40)})
+    for wrong in (raw.set_axis([0] * 40), raw.set_axis(["kind", "kind"], axis=1)):
+        with pytest.raises(ValueError, match="must have a name of its own"):
+            own_table(wrong, "kind")
+    dated = raw.assign(day=pd.Timestamp("2020-01-01"), kind=raw["kind"].astype("category"))
+    dated["x"] = np.sin(dated["x"])
+    assert list(own_table(dated, "kind").X) == ["x"]

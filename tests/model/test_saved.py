@@ -192,6 +192,18 @@ def loaded_or_refused(path, kind, expected):
     return False
 
 
+@pytest.mark.parametrize(
+    "labels",
+    [np.array(["2020-01-01", "2021-01-01"], dtype="M8[D]"), np.array([(1,), (2,)], dtype="i,")],
+    ids=["dates", "records"],
+)
+def test_labels_that_a_file_cannot_hold_are_named(labels, tmp_path):
+    model = LSPINClassifier(n_members=1, n_steps=1).fit([[0.0], [1]] * 20, [0, 1] * 20)
+    model.classes_ = labels
+    with pytest.raises(ValueError, match="cannot be saved: train with y.astype"):
+        model.save(tmp_path / "model.lspin")
+
+
 @pytest.mark.parametrize("kind", list(KINDS))
 def test_a_damaged_file_is_refused_or_the_very_model(kind, tmp_path):
     whole = (FIXTURES / f"0.2.0-{kind}.lspin").read_bytes()
@@ -297,6 +309,7 @@ def changed(description, where, value):
         ("fitted.classes_.dtype", "<U100000000", "strange kind"),
         ("fitted.classes_.dtype", "M8[s]", "describes no model"),
         ("fitted.classes_.dtype", "builtins.eval", "describes no model"),
+        ("parameters.lam", "", "lam must be a number"),
         ("fitted.classes_.values", ["only"], "not in order"),
         ("fitted.classes_.values", ["b", "a"], "not in order"),
         ("fitted.classes_.values", ["a", "b", "c"], "do not fit"),
@@ -320,6 +333,7 @@ def test_a_description_that_lies_is_refused(where, value, said, tmp_path):
     ("change", "said"),
     [
         (lambda a: a * np.nan, "not finite"),
+        (lambda a: a * 0 + 1e308, "far too large"),
         (lambda a: a.astype(np.float32), "not finite numbers|do not fit"),
         (lambda a: a[:1], "do not fit"),
         (lambda a: np.zeros((*a.shape, 1)), "do not fit"),

@@ -10,7 +10,7 @@ import pytest
 from safetensors import numpy as safetensors
 from sklearn.exceptions import NotFittedError
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
+from sklearn.preprocessing import FunctionTransformer, RobustScaler, StandardScaler
 
 from lspin import LSPINClassifier, LSPINRegressor, TableModel, load_cells
 from lspin.features import model_inputs, table_inputs
@@ -50,6 +50,49 @@ def test_a_loaded_model_of_measurements_is_the_saved_one(twin, tmp_path):
         assert list(loaded.predict(X)["predicted"]) == list(pipeline.predict(X))
         np.testing.assert_array_equal(loaded.predict(X).iloc[:, 1:], pipeline.predict_proba(X))
         assert loaded.pipeline.fit(X, twin.y).predict(X).shape == (len(X),)
+
+
+def test_rows_of_one_name_keep_their_own_answers(table, model):
+    same = table.head(4).set_axis(["c", "c", "c", "d"])
+    pd.testing.assert_frame_equal(
+        model.predict(same).reset_index(drop=True), model.predict(table.head(4))
+    )
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"scale__with_mean": False},
+        {"scale__with_std": False},
+        {"scale": RobustScaler()},
+        {"impute__missing_values": -1.0},
+        {"impute__add_indicator": True},
+        {"check": FunctionTransformer()},
+        {"log__func": np.log1p},
+        {"clip__kw_args": {"a_min": None, "a_max": 5}},
+        {"clip": "passthrough"},
+    ],
+    ids=[str(k) for k in range(9)],
+)
+def test_steps_that_a_file_could_not_tell_are_refused(twin, settings):
+    inputs = model_inputs(["tau", "sag"]).set_params(**settings)
+    pipeline = make_pipeline(inputs, LSPINClassifier(n_members=1, n_steps=1))
+    with np.errstate(all="ignore"):
+        pipeline.fit(twin.X[["tau", "sag"]].fillna(1), twin.y)
+    with pytest.raises(ValueError, match="was changed|needs two numbers"):
+        TableModel(pipeline)
+
+
+def test_a_table_of_something_else_is_refused(table, model):
+    for wrong in (dict(table), table.to_numpy(), table["b"]):
+        with pytest.raises(ValueError, match="The table must be a DataFrame"):
+            model.predict(wrong)
+    with pytest.raises(ValueError, match="Column b must hold numbers"):
+        model.predict(table.assign(b=1j))
+    numbered = make_pipeline(table_inputs(), LSPINClassifier(n_members=1, n_steps=1))
+    numbered.fit(table.set_axis(range(3), axis=1), table["b"] > 1)
+    with pytest.raises(ValueError, match="columns have names, not numbers"):
+        TableModel(numbered)
 
 
 def test_a_loaded_model_of_any_numbers_is_the_saved_one(table, model, tmp_path):
