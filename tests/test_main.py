@@ -1,6 +1,7 @@
 """The command line, as a user runs it."""
 
 import io
+import os
 import re
 import subprocess
 import sys
@@ -13,7 +14,7 @@ import pandas as pd
 import pytest
 from sklearn.datasets import load_wine
 
-from lspin import load_cells
+from lspin import __version__, load_cells
 from lspin.__main__ import main
 from lspin.data import PATCHSEQ
 from lspin.show import own_cell
@@ -276,6 +277,59 @@ def test_predict_refuses_in_a_sentence(options, said, wine, monkeypatch, capsys)
     assert main(["predict", *(option.replace("FIXTURES", fixtures) for option in options)]) == 1
     error = capsys.readouterr().err
     assert error.startswith("lspin predict: ") and said in error and error.count("\n") == 1
+
+
+@pytest.fixture
+def saved_and_rows(tmp_path):
+    """A saved model, and a table of three new cells with a column of the user's own."""
+    rows = load_cells("twin", verbose=0).X.head(3)
+    rows.insert(0, "mouse", ["gr\N{LATIN SMALL LETTER U WITH DIAERESIS}n", "\N{OHM SIGN}", "c"])
+    rows.to_csv(tmp_path / "rows.csv", index=False)
+    fixture = Path(__file__).parent / "model" / "fixtures" / "0.2.0-table.lspin"
+    return [str(fixture), str(tmp_path / "rows.csv")]
+
+
+def test_predict_replaces_nothing_but_a_table(saved_and_rows, tmp_path, capsys):
+    for name in ("other.lspin", "notes.docx"):
+        (tmp_path / name).write_text("precious")
+        assert main(["predict", *saved_and_rows, "-o", str(tmp_path / name)]) == 1
+        assert (tmp_path / name).read_text() == "precious"
+    os.mkfifo(tmp_path / "pipe.csv")
+    assert main(["predict", *saved_and_rows, "-o", str(tmp_path / "pipe.csv")]) == 1
+    assert (tmp_path / "pipe.csv").is_fifo()
+    assert capsys.readouterr().err.count("name a file that ends in .csv") == 3
+    (tmp_path / "link.csv").symlink_to(tmp_path / "there.csv")
+    assert main(["predict", *saved_and_rows, "-o", str(tmp_path / "link.csv")]) == 0
+    assert (tmp_path / "link.csv").is_symlink() and len(pd.read_csv(tmp_path / "there.csv")) == 3
+
+
+def test_predict_loses_no_column_of_the_user(saved_and_rows, capsys):
+    rows = pd.read_csv(saved_and_rows[1]).rename(columns={"mouse": "predicted"})
+    rows.to_csv(saved_and_rows[1], index=False)
+    assert main(["predict", *saved_and_rows]) == 1
+    assert "has a column 'predicted' already: rename it" in capsys.readouterr().err
+
+
+def test_what_is_piped_keeps_every_letter(saved_and_rows, monkeypatch):
+    stdout = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
+    monkeypatch.setattr("sys.stdout", stdout)
+    assert main(["predict", *saved_and_rows]) == 0
+    found = pd.read_csv(io.BytesIO(stdout.buffer.getvalue()))
+    assert found["mouse"].tolist() == pd.read_csv(saved_and_rows[1])["mouse"].tolist()
+
+
+def test_closed_outputs_are_no_error(saved_and_rows, tmp_path, monkeypatch):
+    monkeypatch.setattr("sys.stdout", None)
+    monkeypatch.setattr("sys.stderr", None)
+    assert main(["predict", *saved_and_rows, "-o", str(tmp_path / "out.csv")]) == 0
+    assert len(pd.read_csv(tmp_path / "out.csv")) == 3
+    assert main(["template"]) == 0
+
+
+def test_the_version_is_told(capsys):
+    with pytest.raises(SystemExit, match="0"):
+        main(["--version"])
+    assert capsys.readouterr().out == f"lspin {__version__}\n"
 
 
 def test_what_a_terminal_cannot_show_is_replaced(monkeypatch):
