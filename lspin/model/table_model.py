@@ -78,6 +78,10 @@ class TableModel:
 
     def __post_init__(self) -> None:
         """Check that the pipeline is one that can be saved."""
+        if not isinstance(self.pipeline, Pipeline):
+            raise ValueError(
+                f"A TableModel is made of a fitted Pipeline, got {type(self.pipeline).__name__}."
+            )
         steps = _flat(self.pipeline)
         known = [name for name, _ in model_inputs().steps]
         inputs, model = dict(steps[:-1]), steps[-1][1]
@@ -92,7 +96,7 @@ class TableModel:
             )
         _check_settings(inputs)
         check_is_fitted(model)
-        if any(getattr(steps[i][1], "feature_names_in_", None) is None for i in (0, -2)):
+        if any(getattr(step, "feature_names_in_", None) is None for _, step in steps):
             raise ValueError(
                 "A TableModel needs a pipeline that was fitted on a DataFrame whose columns have "
                 "names, not numbers."
@@ -237,7 +241,9 @@ class TableModel:
         ValueError, OSError
             As in `LSPINClassifier.save`.
         """
+        self.__post_init__()  # a setting may have been changed since
         steps = dict(_flat(self.pipeline)[:-1])
+        limits = steps["clip"].kw_args
         description, arrays = saved.describe(self.model)
         description["table"] = {
             "predicts": self.model._holds,
@@ -246,11 +252,12 @@ class TableModel:
             "columns": list(self.columns),
             "inputs": list(self.inputs),
             "logged": _logged(list(steps), self.inputs),
-            "clip": [steps["clip"].kw_args["a_min"], steps["clip"].kw_args["a_max"]],
+            "clip": [float(limits["a_min"]), float(limits["a_max"])],
             "median": steps["impute"].statistics_.tolist(),
             "mean": steps["scale"].mean_.tolist(),
             "scale": steps["scale"].scale_.tolist(),
         }
+        _inputs(description["table"])  # what could not be read again is not written
         saved.write(path, "table model", description, arrays)
 
     @classmethod
@@ -297,7 +304,7 @@ def _check_settings(inputs: dict[str, Any]) -> None:
         if type(step) is not type(usual[name]) or _settings(step) != _settings(usual[name]):
             raise ValueError(
                 f"A TableModel is made of the steps of model_inputs() or table_inputs() as they "
-                f"are, but {name} was changed: {step!r}."
+                f"are, but {name} was changed: {' '.join(repr(step).split())}."
             )
     limits = inputs["clip"].kw_args or {}
     if set(limits) != {"a_min", "a_max"} or not all(map(is_number, limits.values())):

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from safetensors import numpy as safetensors
 from sklearn.exceptions import NotFittedError
-from sklearn.pipeline import make_pipeline
+from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import FunctionTransformer, RobustScaler, StandardScaler
 
 from lspin import LSPINClassifier, LSPINRegressor, TableModel, load_cells
@@ -79,8 +79,33 @@ def test_steps_that_a_file_could_not_tell_are_refused(twin, settings):
     pipeline = make_pipeline(inputs, LSPINClassifier(n_members=1, n_steps=1))
     with np.errstate(all="ignore"):
         pipeline.fit(twin.X[["tau", "sag"]].fillna(1), twin.y)
-    with pytest.raises(ValueError, match="was changed|needs two numbers"):
+    with pytest.raises(ValueError, match="was changed|needs two numbers") as error:
         TableModel(pipeline)
+    assert "\n" not in str(error.value)
+
+
+def test_what_could_not_be_loaded_is_not_saved(table, tmp_path):
+    def fitted(inputs, X=table):
+        small = LSPINClassifier(n_members=1, n_steps=1)
+        return TableModel(Pipeline([*inputs.steps, ("model", small)]).fit(X, table["b"] > 1))
+
+    path = tmp_path / "model.lspin"
+    changed = fitted(table_inputs())
+    changed.pipeline.set_params(scale__with_mean=False)
+    with pytest.raises(ValueError, match="scale was changed"):
+        changed.save(path)
+    with pytest.raises(ValueError, match="Not in the catalogue"):
+        fitted(model_inputs(["vrest"])).save(path)
+    unnamed = table_inputs()
+    unnamed["impute"].set_output(transform="default")
+    with pytest.raises(ValueError, match="columns have names"):
+        fitted(unnamed)
+    with pytest.raises(ValueError, match="made of a fitted Pipeline, got str"):
+        TableModel("model")
+    assert not path.exists()
+    narrow = fitted(table_inputs().set_params(clip__kw_args={"a_min": np.int64(-2), "a_max": 2}))
+    narrow.save(path)
+    pd.testing.assert_frame_equal(TableModel.load(path).predict(table), narrow.predict(table))
 
 
 def test_a_table_of_something_else_is_refused(table, model):
