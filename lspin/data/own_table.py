@@ -6,6 +6,7 @@ import csv
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from io import StringIO
 from numbers import Real
 from pathlib import Path
@@ -22,6 +23,10 @@ MIN_ROWS = 20
 MIN_OF_CLASS = 5
 """Rows of a class, so that each of five folds can test one."""
 
+TOLD_APART = 0.9
+"""If one column alone tells so large a share of different rows apart, rows that are alike in all
+columns are copies. In a table of a few small numbers, rows are alike by chance."""
+
 HUGE = 1e100
 """Larger values are no measurements; their squares would overflow."""
 
@@ -31,9 +36,13 @@ MISSING = frozenset({"", "na", "n/a", "nan", "null", "none", "?", "-"})
 MISSING_LABELS = frozenset({"", "NA", "N/A", "NaN", "nan"})
 """What says that a label is missing. Fewer: "none" may be a treatment, "Na" a channel."""
 
+_DECIMAL_POINT = re.compile(r"[+-]?\d*\.\d+(?:[eE][+-]?\d+)?")
 _DECIMAL_COMMA = re.compile(r"[+-]?\d*,\d+(?:[eE][+-]?\d+)?")
 _THOUSANDS = re.compile(r"[+-]?[1-9]\d{0,2}(?:(?:,\d{3})+|(?:\.\d{3})+)")
 """A number that may be larger than a thousand, or have three decimals."""
+
+_NUMBERS = (Real, Decimal, np.bool_)
+"""What a table from elsewhere than `read_csv` may hold as a number; no complex ones, no dates."""
 
 _TRUTH = {"True": "1", "TRUE": "1", "False": "0", "FALSE": "0"}
 
@@ -55,7 +64,7 @@ class OwnTable:
     y : Series, shape (n,)
         The label: texts or whole numbers if it names classes, else float64.
     groups : Series of int64, shape (n,)
-        What each row belongs to; without groups, each row by itself.
+        What each row belongs to; without groups, each row by itself, with its copies.
     left_out : dict of str to str
         Why a column is not in `X`.
     remarks : tuple of str
@@ -196,7 +205,8 @@ def decimal_commas(raw: pd.DataFrame) -> bool:
     Returns
     -------
     bool
-        Whether any number in it can be read in no other way: "0,5", but not "1,170".
+        Whether a number in it can be read in no other way ("0,5", but not "1,170"), and none in it
+        has a decimal point.
 
     Examples
     --------
@@ -207,24 +217,26 @@ def decimal_commas(raw: pd.DataFrame) -> bool:
     >>> decimal_commas(pd.DataFrame({"area": ["1,170", "878"]}))
     False
     """
-    return any(
-        isinstance(text, str)
-        and _DECIMAL_COMMA.fullmatch(text) is not None
-        and not _THOUSANDS.fullmatch(text)
-        for name in raw.select_dtypes(exclude="number")
-        for text in raw[name]
-    )
+
+    def has(decimals: re.Pattern) -> bool:
+        return any(
+            isinstance(text, str) and decimals.fullmatch(text) and not _THOUSANDS.fullmatch(text)
+            for name in raw.select_dtypes(exclude="number")
+            for text in raw[name]
+        )
+
+    return not has(_DECIMAL_POINT) and has(_DECIMAL_COMMA)
 
 
-def as_numbers(column: pd.Series, commas: bool | None = None) -> pd.Series:
+def as_numbers(column: pd.Series, commas: bool = False) -> pd.Series:
     """Return a column of texts as numbers, float64; NaN where a text is not one.
 
     Parameters
     ----------
     column : Series
-        Texts; "1.5", "True" and "False" are numbers.
-    commas : bool, optional
-        Whether decimals are written with commas, as in "1,5"; by default the column tells. In a
+        Texts; "1.5", "1,5", "True" and "False" are numbers.
+    commas : bool, default=False
+        Whether the rest of the table says that decimals have commas, see `decimal_commas`. In a
         column of nothing but such numbers as "1,170", or "1.170" where decimals have commas, nobody
         knows whether a thousand is meant: these become NaN.
 
@@ -243,15 +255,15 @@ def as_numbers(column: pd.Series, commas: bool | None = None) -> pd.Series:
     """
     if pd.api.types.is_numeric_dtype(column) and column.dtype.kind != "c":
         return column.astype(np.float64)
-    commas = decimal_commas(column.to_frame()) if commas is None else commas
+    commas = commas or decimal_commas(column.to_frame())
     # Where decimals have commas, points may separate thousands, unless one of them cannot.
     points = [text for text in column if isinstance(text, str) and "." in text]
     is_doubtful = commas and all(map(_THOUSANDS.fullmatch, points))
 
     def number(value: object) -> object:
         if not isinstance(value, str):
-            return value if isinstance(value, Real) else np.nan
-        if commas and _DECIMAL_COMMA.fullmatch(value):
+            return value if isinstance(value, _NUMBERS) else np.nan
+        if _DECIMAL_COMMA.fullmatch(value) and (commas or not _THOUSANDS.fullmatch(value)):
             return value.replace(",", ".")
         return np.nan if is_doubtful and "." in value else _TRUTH.get(value, value)
 
@@ -295,14 +307,24 @@ def own_table(raw: pd.DataFrame, label: str, group: str | None = None) -> OwnTab
             )
     if label == group:
         raise ValueError("The label cannot be the group as well.")
-    if not raw.columns.is_unique or not raw.index.is_unique:
-        raise ValueError("Every column, and every row, must have a name of its own.")
+    for what, names, advice in (
+        ("column", raw.columns, "rename one"),
+        ("row", raw.index, "use reset_index(drop=True)"),
+    ):
+        if not names.is_unique:
+            raise ValueError(
+                f"Every {what} must have a name of its own, but two are named "
+                f"{names[names.duplicated()][0]}: {advice}."
+            )
     commas = decimal_commas(raw)
     rows = raw[raw[label].notna() & (True if group is None else raw[group].notna())]
     remarks = []
     if len(rows) < len(raw):
         what = "label" if group is None else "label or group"
-        remarks.append(f"{len(raw) - len(rows)} of {len(raw)} rows have no {what}: left out.")
+        remarks.append(
+            f"{len(raw) - len(rows)} of {len(raw)} rows have no {what} (empty, or such as NA): "
+            "left out."
+        )
     y, remark = _label(rows[label], as_numbers(rows[label], commas))
     remarks.append(remark)
     donors = pd.Series(range(len(rows)), rows.index) if group is None else rows[group]
@@ -336,15 +358,28 @@ def own_table(raw: pd.DataFrame, label: str, group: str | None = None) -> OwnTab
         raise ValueError(f"No column can be learned from. {reasons[:500] or 'There is no other.'}")
     X = pd.DataFrame(numbers, rows.index)
     if group is None and (copies := int(X.duplicated().sum())):
-        remarks.append(
-            f"{copies} of {len(X)} rows are copies of another in all that is measured: if they are "
-            "of the same individuals, a model is tested on what it has seen. Leave them out."
-        )
+        said = f"{copies} of {len(X)} rows are copies of another in all that is measured"
+        if X.nunique().max() > max(TOLD_APART * (len(X) - copies), MAX_CLASSES):
+            alike = pd.util.hash_pandas_object(X, index=False)
+            groups[:] = pd.factorize(alike)[0]
+            remarks.append(f"{said}: they are one group with it, never on both sides of a test.")
+            if y.dtype != np.float64 and (rare := _rare(y, groups)):
+                raise ValueError(f"All rows of class {rare[0]} are copies of one: leave it out.")
+        else:
+            remarks.append(
+                f"{said}: if they are of the same individuals, a model is tested on what it has "
+                "seen. Name the group, or leave them out."
+            )
     return OwnTable(X, y, groups, left_out, tuple(remarks))
 
 
 def _label(column: pd.Series, numbers: pd.Series) -> tuple[pd.Series, str]:
     """Return the label as classes or values, and in a sentence by which rule."""
+    if odd := [value for value in column if not isinstance(value, (str, *_NUMBERS))]:
+        raise ValueError(
+            f"The label {column.name} holds {type(odd[0]).__name__}, such as {odd[0]}: make it "
+            "texts or numbers."
+        )
     if doubt := _doubt(column[numbers.isna()]):
         raise ValueError(f"The label {column.name} cannot be read: {doubt}.")
     is_bool = column.isin(list(_TRUTH)).all()
@@ -362,7 +397,8 @@ def _label(column: pd.Series, numbers: pd.Series) -> tuple[pd.Series, str]:
                 f"The label {column.name} has {n} different texts in {len(column)} rows: "
                 "these are names, not classes."
             )
-        return column.astype(object), f"The label {column.name} is text: it names {n} classes."
+        classes = column.astype(str).astype(object)
+        return classes, f"The label {column.name} is text: it names {n} classes."
     if not np.isfinite(numbers).all() or numbers.abs().max() > HUGE:
         raise ValueError(f"The label {column.name} has infinite or huge values.")
     whole = (numbers == numbers.round()).all() and numbers.abs().max() < 2**53
@@ -423,7 +459,7 @@ def _doubt(texts: Iterable[object]) -> str | None:
     """Say which text may be a thousand or a fraction; None if there is none."""
     for text in texts:
         if isinstance(text, str) and _THOUSANDS.fullmatch(text):
-            return f'"{text}" may have three decimals, or separate thousands: write it without'
+            return f'"{text}" may be a fraction or thousands: write numbers without separators'
     return None
 
 

@@ -1,5 +1,7 @@
 """A stranger's table is read as it was meant, and what is left out is said."""
 
+from decimal import Decimal
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -183,6 +185,8 @@ def test_tables_from_which_nothing_can_be_learned_are_refused(columns, label, gr
         (["-12,500", "1234,5"], [-12.5, 1234.5]),
         (["1.170", "0,5"], [np.nan, 0.5]),
         (["1.170", "1.5", "0,5"], [1.17, 1.5, 0.5]),
+        (["1,170", "1.5", "0,5"], [np.nan, 1.5, 0.5]),
+        ([Decimal("1.5"), np.True_, "True"], [1.5, 1, 1]),
         (["1.170", "878"], [1.17, 878]),
         ([pd.Timestamp("2020-01-01"), "3", 1j, None], [np.nan, 3, np.nan, np.nan]),
     ],
@@ -197,13 +201,14 @@ def test_a_column_that_may_hold_thousands_is_left_out_unless_the_table_tells():
     raw["area"] = [f"{1000 + 7 * k:,}" if k % 3 else str(900 + k) for k in range(n)]
     found = own_table(raw, "kind")
     assert list(found.X) == ["z"]
-    assert found.left_out["area"] == '"1,007" may have three decimals, or separate thousands: ' + (
-        "write it without"
-    )
-    with pytest.raises(ValueError, match="label area cannot be read: .*three decimals"):
+    assert found.left_out["area"].startswith('"1,007" may be a fraction or thousands: write')
+    with pytest.raises(ValueError, match="label area cannot be read: .* may be a fraction"):
         own_table(raw, "area")
     raw["z"] = raw["z"].str.replace(".", ",")  # decimals have commas here, so these are decimals
     assert own_table(raw, "kind").X["area"].iloc[1] == 1.007
+    # A column of pairs makes no table of decimal commas where others have points.
+    told_twice = raw.assign(pair=["1,5", "2,4"] * 20, depth=[f"{k % 9}.25" for k in range(n)])
+    assert "area" in own_table(told_twice, "kind").left_out
 
 
 def test_labels_may_be_words_that_elsewhere_say_missing(tmp_path):
@@ -215,12 +220,35 @@ def test_labels_may_be_words_that_elsewhere_say_missing(tmp_path):
     assert table["area"].isna().tolist() == [True, True, False, False]
 
 
-def test_copies_of_rows_are_told_of():
+def test_copies_of_rows_are_one_group():
     raw = pd.DataFrame({"kind": ["a", "b"] * 20, "x": [f"{k % 30}.5" for k in range(40)]})
     said = "10 of 40 rows are copies of another"
-    assert any(said in remark for remark in own_table(raw, "kind").remarks)
+    found = own_table(raw, "kind")
+    assert any(f"{said} in all that is measured: they are one" in text for text in found.remarks)
+    assert found.groups.tolist() == [k % 30 for k in range(40)]
     raw["mouse"] = [f"m{k % 30}" for k in range(40)]
     assert not any(said in remark for remark in own_table(raw, "kind", "mouse").remarks)
+    raw["kind"] = ["a", "b"] * 15 + ["c"] * 10
+    raw["x"] = [f"{k}.5" for k in range(30)] + ["99.5"] * 10
+    with pytest.raises(ValueError, match="All rows of class c are copies of one: leave it out"):
+        own_table(raw.drop(columns="mouse"), "kind")
+
+
+def test_rows_of_small_numbers_are_alike_by_chance():
+    rng = np.random.default_rng(0)
+    counts = pd.DataFrame(rng.integers(0, 4, (200, 3)), columns=list("xyz"))
+    found = own_table(counts.assign(kind=["a", "b"] * 100), "kind")
+    assert found.groups.is_unique
+    assert any("Name the group, or leave them out" in remark for remark in found.remarks)
+
+
+@pytest.mark.parametrize(
+    "values", [pd.to_datetime(["2020", "2021"] * 20), [(1, 2), (3, 4)] * 20, [1j, 2j] * 20]
+)
+def test_labels_are_texts_or_numbers(values):
+    raw = pd.DataFrame({"x": np.random.default_rng(0).normal(size=40)}).assign(kind=values)
+    with pytest.raises(ValueError, match=r"label kind holds \w+, such as .*: make it texts or num"):
+        own_table(raw, "kind")
 
 
 def test_what_spreadsheets_say_of_separators_is_heeded(tmp_path):
