@@ -304,8 +304,7 @@ def answers_are_finite(model, kind: str) -> None:
 
 
 def some_json(fuzzed: atheris.FuzzedDataProvider) -> object:
-    value = some_value(fuzzed)
-    return value.tolist() if isinstance(value, np.ndarray) else value
+    return json.loads(json.dumps(some_value(fuzzed), default=lambda array: array.tolist()))
 
 
 if __name__ == "__main__":
