@@ -156,6 +156,8 @@ def main(argv: list[str] | None = None) -> int:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # a terminal may lack the sign for ohms
             stream.reconfigure(errors="replace")
+    if isinstance(sys.stdout, io.TextIOWrapper) and not sys.stdout.isatty():
+        sys.stdout.reconfigure(encoding="utf-8")  # a file or a program gets every letter
     warnings.formatwarning = _plain_warning
     try:
         if args.command == "fetch":
@@ -354,9 +356,7 @@ def _predict(model_path: Path, path: Path, output: Path | None) -> None:
         if sys.stdout.isatty():
             print(text, end="")
         else:
-            if isinstance(sys.stdout, io.TextIOWrapper):  # a file or a program gets all letters
-                sys.stdout.reconfigure(encoding="utf-8")
-            sys.stdout.write(text)
+            sys.stdout.write(text)  # a file or a program gets the names as they are
         return
     with atomic_write(output.resolve()) as temporary:  # a link goes on pointing where it did
         temporary.write_text(text, encoding="utf-8")

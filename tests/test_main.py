@@ -316,6 +316,9 @@ def test_what_is_piped_keeps_every_letter(saved_and_rows, monkeypatch):
     assert main(["predict", *saved_and_rows]) == 0
     found = pd.read_csv(io.BytesIO(stdout.buffer.getvalue()))
     assert found["mouse"].tolist() == pd.read_csv(saved_and_rows[1])["mouse"].tolist()
+    monkeypatch.setattr("sys.stdout", io.TextIOWrapper(io.BytesIO(), encoding="ascii"))
+    assert main(["template"]) == 0  # a form whose units were M? would be refused
+    assert "M\N{GREEK CAPITAL LETTER OMEGA}" in sys.stdout.buffer.getvalue().decode()
 
 
 def test_closed_outputs_are_no_error(saved_and_rows, tmp_path, monkeypatch):
@@ -334,6 +337,7 @@ def test_the_version_is_told(capsys):
 
 def test_what_a_terminal_cannot_show_is_replaced(monkeypatch):
     stdout = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
+    stdout.isatty = lambda: True
     monkeypatch.setattr("sys.stdout", stdout)
     monkeypatch.setattr("lspin.__main__._info", lambda _: print("200 M\N{OHM SIGN}"))
     assert main(["info"]) == 0
