@@ -122,7 +122,7 @@ def read(path: str | os.PathLike[str], holds: str) -> tuple[dict, Arrays]:
         newest = description.get("format")
         if not isinstance(newest, int) or newest > FORMAT:
             raise ValueError(
-                f"was written by a newer lspin ({description.get('lspin')!s:.20}; this is "
+                f"was written by a newer lspin ({description.get('lspin')!r:.20}; this is "
                 f"{__version__}): update lspin to read it."
             )
         try:
@@ -132,10 +132,10 @@ def read(path: str | os.PathLike[str], holds: str) -> tuple[dict, Arrays]:
         if texts.get("sha256") != _checksum(texts["lspin"], arrays):
             raise ValueError(_DAMAGED)
         if description["holds"] != holds:
-            raise ValueError(
-                f"holds a {description['holds']!s:.20}, not a {holds}: "
-                f"read it with {_READERS.get(description['holds'], 'another lspin')}."
-            )
+            found = description["holds"]
+            if found not in list(_READERS):
+                raise ValueError(f"holds {found!r:.20}, not a {holds}: take another lspin.")
+            raise ValueError(f"holds a {found}, not a {holds}: read it with {_READERS[found]}.")
     return description, arrays
 
 
