@@ -378,7 +378,8 @@ def _classes(dtype: str, values: list) -> np.ndarray:
 
 def texts(values: Any, n: int) -> list[str]:
     """Return `n` texts of a description, or raise a ValueError."""
-    if not isinstance(values, list) or [type(value) for value in values] != [str] * n:
+    is_right = isinstance(values, list) and len(values) == n
+    if not (is_right and all(type(value) is str for value in values)):
         raise ValueError(f"should hold {n} names where it has others.")
     return values
 

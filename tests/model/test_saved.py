@@ -310,6 +310,7 @@ def changed(description, where, value):
         ("fitted.classes_.dtype", "M8[s]", "describes no model"),
         ("fitted.classes_.dtype", "builtins.eval", "describes no model"),
         ("parameters.lam", "", "lam must be a number"),
+        ("fitted.n_features_in_", 10**15, "should hold|do not fit"),
         ("holds", "a\n\nmodel", r"holds 'a\\n\\nmodel', not a classifier"),
         ("holds", ["classifier"], r"holds \['classifier'\], not a classifier"),
         ("fitted.classes_.values", ["only"], "not in order"),
