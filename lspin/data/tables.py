@@ -223,9 +223,7 @@ def own_cells(X: pd.DataFrame, y: Any, donors: Any = None) -> Cells:
             raise ValueError(f"{name} is missing for {part.isna().sum()} of {len(X)} cells.")
     if taken := sorted({"class", "predicted"} & set(y.astype(str))):
         raise ValueError(f"A class cannot be called {taken[0]!r}: tables use that name. Rename it.")
-    ids = pd.to_numeric(X.index, errors="coerce")
-    has_ids = ids.dtype.kind in "iuf" and ids.is_unique and (ids % 1 == 0).all()
-    index = pd.Index(ids if has_ids else range(1, len(X) + 1), dtype=np.int64, name="specimen_id")
+    index = pd.Index(_whole_numbers(X.index), dtype=np.int64, name="specimen_id")
     return Cells(
         X=X.astype(np.float64).set_axis(index),
         y=y.astype(str).set_axis(index).rename("class"),
@@ -236,6 +234,19 @@ def own_cells(X: pd.DataFrame, y: Any, donors: Any = None) -> Cells:
         cohort="all",
         provenance={},
     )
+
+
+def _whole_numbers(ids: pd.Index) -> pd.Index | range:
+    """Return ids as whole numbers if they are such, each once; else number the cells from 1."""
+    if ids.dtype.kind in "iufO":  # to_numeric would make numbers of dates, too
+        numbers = pd.to_numeric(ids, errors="coerce")
+        is_whole = numbers.dtype.kind in "iu" or (
+            # Beyond 2**53 a float stands for several whole numbers.
+            numbers.dtype.kind == "f" and (numbers % 1 == 0).all() and (abs(numbers) < 2**53).all()
+        )
+        if is_whole and numbers.is_unique:
+            return numbers
+    return range(1, len(ids) + 1)
 
 
 def _numbers_of(donors: pd.Series) -> np.ndarray:

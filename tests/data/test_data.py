@@ -934,7 +934,8 @@ def test_a_table_of_ones_own_is_a_record_like_any_other():
     assert own_cells(X, y, donors=[7, 5, 7]).donors.tolist() == [7, 5, 7]
     for ids in ([30, 10, 20], [30.0, 10.0, 20.0], ["30", "10", "20"]):
         assert own_cells(X.set_axis(ids), list(y)).X.index.tolist() == [30, 10, 20]
-    for ids in ([30, 10, 10], [0.5, 1, 2], ["30", "30.0", "1"], [None, 1, 2]):
+    days = pd.to_datetime(["2020-01-01", "2020-01-02", "2020-01-03"])
+    for ids in ([30, 10, 10], [0.5, 1, 2], ["30", "30.0", "1"], [None, 1, 2], [1e300, 1, 2], days):
         assert own_cells(X.set_axis(ids), list(y)).X.index.tolist() == [1, 2, 3]
     for missing in (None, np.nan):
         with pytest.raises(ValueError, match="donors is missing for 1 of 3 cells"):
