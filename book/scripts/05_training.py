@@ -531,8 +531,8 @@ print(f"no limit, the twelve networks: macro F1 {macro_f1(expected):.3f}")
 # %% [markdown]
 # ### Which parts pay?
 #
-# That was one split of one table. Before we chose this recipe, we took its parts away one at a time and
-# scored each model by {term}`cross-validation` on the authors' table, twice, with two ways to draw the folds:
+# That was one split of one table. So we took the parts of the recipe away one at a time and scored each
+# model by {term}`cross-validation` on the authors' table, twice, with two ways to draw the folds:
 
 # %%
 from lspin.studies import read_results, results_file
@@ -548,8 +548,8 @@ parts.sort_values("macro F1, first folds", ascending=False).round(3)
 # %% [markdown]
 # The two columns of one model differ by 0.01 and more, so look only at what stands out in both: a single
 # network, closing a quarter of the gates at a time, and letting networks set the gates cost 0.02 to 0.04 on
-# average. The other parts gain little or nothing on this table. And because these scores were looked at to
-# choose the recipe, they do not say how good it is; for that, {doc}`07_baselines` uses folds that nobody had
+# average. The other parts gain little or nothing on this table. And because the recipe was chosen on these
+# very folds, the scores do not say how good it is; for that, {doc}`07_baselines` uses folds that nobody had
 # looked at.
 #
 # ## What five open gates claim
